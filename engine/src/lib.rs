@@ -1,0 +1,3 @@
+//! A core's world: the shard runtime, its memory, its journal and its partition logs.
+
+pub mod types;

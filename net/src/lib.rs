@@ -1,0 +1,2 @@
+//! The Kafka conversation: wire codec, connections, gateway.
+#![forbid(unsafe_code)]

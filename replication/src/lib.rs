@@ -1,0 +1,2 @@
+//! The copies: metadata quorum, cluster image, partition leaders.
+#![forbid(unsafe_code)]

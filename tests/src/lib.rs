@@ -1,0 +1,1 @@
+//! The other world: simulated clusters, workloads and checkers.

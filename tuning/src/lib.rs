@@ -1,0 +1,1 @@
+//! How big: limits, the one config table, host probe, preflight.
