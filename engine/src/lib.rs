@@ -1,3 +1,4 @@
 //! A core's world: the shard runtime, its memory, its journal and its partition logs.
 
+pub mod batch;
 pub mod types;
