@@ -1,4 +1,6 @@
 //! A core's world: the shard runtime, its memory, its journal and its partition logs.
 
 pub mod batch;
+pub mod memory;
+pub mod rt;
 pub mod types;

@@ -1,0 +1,209 @@
+//! Files and directories, as tasks see them.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::Rt;
+use super::errno::Errno;
+use super::op::{Answer, DirEntry, Handle, Home, Op, OpenOptions, Stat, WriteBuf};
+use crate::memory::IoBuf;
+
+/// How a write is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriteFlags {
+    /// A full count means durable (RWF_DSYNC).
+    pub dsync: bool,
+}
+
+impl WriteFlags {
+    /// Durable when complete.
+    pub const DSYNC: Self = Self { dsync: true };
+    /// Durable after the next sync.
+    pub const NONE: Self = Self { dsync: false };
+}
+
+/// An open file. Clones share it; the last one dropped closes it.
+#[derive(Clone)]
+pub struct File {
+    rt: Rt,
+    handle: Handle,
+}
+
+impl File {
+    /// Reads up to `len` bytes at `offset` into `buf[..len]`. See [`Op::Read`].
+    ///
+    /// # Panics
+    /// If `len` is more than the buffer holds.
+    pub async fn read_at(
+        &self,
+        buf: IoBuf,
+        offset: u64,
+        len: usize,
+    ) -> (Result<usize, Errno>, IoBuf) {
+        assert!(len <= buf.len(), "read of {len} into a buffer of {}", buf.len());
+        let file = self.handle.clone();
+        let done = self.rt.core.operate(Op::Read { file, buf, len, offset }).await;
+        let Home::Buf(buf) = done.home else { panic!("a read brings its buffer home") };
+        (done.result.map(count), buf)
+    }
+
+    /// Writes `data` at `offset`. See [`Op::Write`]: may be short; with `dsync` a full count means
+    /// durable.
+    pub async fn write_at(
+        &self,
+        data: impl Into<WriteBuf>,
+        offset: u64,
+        flags: WriteFlags,
+    ) -> (Result<usize, Errno>, WriteBuf) {
+        let op =
+            Op::Write { file: self.handle.clone(), data: data.into(), offset, dsync: flags.dsync };
+        let done = self.rt.core.operate(op).await;
+        let Home::Data(data) = done.home else { panic!("a write brings its data home") };
+        (done.result.map(count), data)
+    }
+
+    /// Makes completed writes and the size durable. See [`Op::Sync`]: a failure is final.
+    pub async fn sync_data(&self) -> Result<(), Errno> {
+        self.sync(true).await
+    }
+
+    /// As [`sync_data`](Self::sync_data), with all of the file's metadata.
+    pub async fn sync_all(&self) -> Result<(), Errno> {
+        self.sync(false).await
+    }
+
+    async fn sync(&self, data_only: bool) -> Result<(), Errno> {
+        let op = Op::Sync { file: self.handle.clone(), data_only };
+        self.rt.core.operate(op).await.result.map(drop)
+    }
+
+    /// Reserves blocks and extends the file over them. See [`Op::Allocate`].
+    pub async fn allocate(&self, offset: u64, len: u64) -> Result<(), Errno> {
+        let op = Op::Allocate { file: self.handle.clone(), offset, len };
+        self.rt.core.operate(op).await.result.map(drop)
+    }
+
+    /// Length in bytes.
+    pub async fn len(&self) -> Result<u64, Errno> {
+        self.stat().await.map(|stat| stat.len)
+    }
+
+    /// Length and alignment.
+    pub async fn stat(&self) -> Result<Stat, Errno> {
+        let op = Op::StatFile { file: self.handle.clone() };
+        self.rt.core.operate(op).await.result.map(stat_of)
+    }
+
+    /// Closes this clone; the file closes with the last one.
+    pub fn close(self) {
+        drop(self);
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "File({:?})", self.handle)
+    }
+}
+
+impl Rt {
+    /// Opens a file. See [`Op::Open`].
+    pub async fn open(&self, path: &Path, options: OpenOptions) -> Result<File, Errno> {
+        let op = Op::Open { path: path.to_owned(), options };
+        match self.core.operate(op).await.result? {
+            Answer::Opened(raw) => {
+                Ok(File { rt: self.clone(), handle: Handle::new(raw, self.core.driver.clone()) })
+            }
+            other => panic!("open answered {other:?}"),
+        }
+    }
+
+    /// Creates a directory and its missing parents, and makes them durable: every parent of a
+    /// directory that was created is synced.
+    pub async fn create_dir_all(&self, path: &Path) -> Result<(), Errno> {
+        let mut missing: Vec<PathBuf> = Vec::new();
+        let mut at = path;
+        loop {
+            match self.stat(at).await {
+                Ok(stat) if stat.is_dir => break,
+                Ok(_) => return Err(Errno::ENOTDIR),
+                Err(Errno::ENOENT) => missing.push(at.to_owned()),
+                Err(errno) => return Err(errno),
+            }
+            match at.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => at = parent,
+                _ => break,
+            }
+        }
+        for path in missing.iter().rev() {
+            self.create_dir(path).await?;
+        }
+        Ok(())
+    }
+
+    async fn create_dir(&self, path: &Path) -> Result<(), Errno> {
+        let op = Op::MakeDir { path: path.to_owned() };
+        match self.core.operate(op).await.result {
+            // Another task or process was faster: that is what was asked for.
+            Ok(_) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+        match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => self.sync_dir(parent).await,
+            _ => self.sync_dir(Path::new(".")).await,
+        }
+    }
+
+    /// Makes creations, renames and removals in a directory durable.
+    pub async fn sync_dir(&self, path: &Path) -> Result<(), Errno> {
+        let options = OpenOptions { directory: true, ..OpenOptions::default() };
+        self.open(path, options).await?.sync_all().await
+    }
+
+    /// Names in a directory, sorted. See [`Op::List`].
+    pub async fn list_dir(&self, path: &Path) -> Result<Vec<DirEntry>, Errno> {
+        match self.core.operate(Op::List { path: path.to_owned() }).await.result? {
+            Answer::Entries(entries) => Ok(entries),
+            other => panic!("list answered {other:?}"),
+        }
+    }
+
+    /// Renames, replacing what `to` named. Durable after `sync_dir`.
+    pub async fn rename(&self, from: &Path, to: &Path) -> Result<(), Errno> {
+        let op = Op::Rename { from: from.to_owned(), to: to.to_owned() };
+        self.core.operate(op).await.result.map(drop)
+    }
+
+    /// Removes a file's name. Durable after `sync_dir`.
+    pub async fn unlink(&self, path: &Path) -> Result<(), Errno> {
+        self.core.operate(Op::Unlink { path: path.to_owned() }).await.result.map(drop)
+    }
+
+    /// Removes an empty directory. Durable after `sync_dir` of its parent.
+    pub async fn remove_dir(&self, path: &Path) -> Result<(), Errno> {
+        self.core.operate(Op::RemoveDir { path: path.to_owned() }).await.result.map(drop)
+    }
+
+    /// What is known of a path. See [`Op::Stat`].
+    pub async fn stat(&self, path: &Path) -> Result<Stat, Errno> {
+        self.core.operate(Op::Stat { path: path.to_owned() }).await.result.map(stat_of)
+    }
+}
+
+pub(super) fn count(answer: Answer) -> usize {
+    match answer {
+        Answer::Count(count) => count,
+        other => panic!("a transfer answered {other:?}"),
+    }
+}
+
+fn stat_of(answer: Answer) -> Stat {
+    match answer {
+        Answer::Stat(stat) => stat,
+        other => panic!("stat answered {other:?}"),
+    }
+}
