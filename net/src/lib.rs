@@ -4,3 +4,4 @@
 pub mod conn;
 pub mod gateway;
 pub mod node;
+pub mod wire;
