@@ -196,9 +196,7 @@ impl<A> Pipeline<A> {
     /// What the writer does next; `None` while the oldest request is unfinished.
     pub fn take(&mut self) -> Option<Next<A>> {
         while !self.closed {
-            if self.slots.front()?.outcome.is_none() {
-                return None;
-            }
+            self.slots.front()?.outcome.as_ref()?;
             let slot = self.slots.pop_front().expect("the front was just seen");
             self.first += 1;
             match slot.outcome.expect("the front was just seen to be finished") {
@@ -214,6 +212,12 @@ impl<A> Pipeline<A> {
             }
         }
         None
+    }
+
+    /// Whether [`Self::take`] would hand something out or skip something.
+    #[must_use]
+    pub fn has_next(&self) -> bool {
+        !self.closed && self.slots.front().is_some_and(|slot| slot.outcome.is_some())
     }
 
     /// These bytes of taken answers are out.
