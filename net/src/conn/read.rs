@@ -3,11 +3,13 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use bytes::Bytes;
 use engine::memory::IoBuf;
+use engine::rt::Stream;
 use engine::rt::sync::{Either, first_of};
-use engine::rt::{Errno, Stream};
 
 use super::framing::{self, PREFIX_BYTES, Refusal};
+use super::lanes::FLOOR_RELAXED;
 use super::pace::Pace;
 use super::serve::{Ending, Seat};
 use super::service::Frame;
@@ -20,11 +22,14 @@ pub(super) async fn frame(seat: &Seat, stream: &Stream) -> Result<Frame, Ending>
     let prefix = prefix(seat, stream).await?;
     let limit = seat.limits.lanes.frame_bytes_max;
     let length = framing::frame_length(prefix, limit).map_err(Ending::Refused)?;
-    let held = seat.lanes.reserve(length).await.map_err(|_| {
-        Ending::Refused(Refusal::TooLarge { announced: length, limit })
-    })?;
+    let held = seat
+        .lanes
+        .reserve(length)
+        .await
+        .map_err(|_| Ending::Refused(Refusal::TooLarge { announced: length, limit }))?;
     let buffer = seat.rt.arena().alloc_when_free(length as usize).await;
-    let buffer = buffer.map_err(|_| Ending::Refused(Refusal::TooLarge { announced: length, limit }))?;
+    let buffer =
+        buffer.map_err(|_| Ending::Refused(Refusal::TooLarge { announced: length, limit }))?;
     let buffer = fill(seat, stream, buffer, length).await?;
     seat.link.touch(seat.rt.now());
     Ok(Frame { bytes: buffer.freeze().slice(0..length as usize), held })
@@ -32,13 +37,35 @@ pub(super) async fn frame(seat: &Seat, stream: &Stream) -> Result<Frame, Ending>
 
 /// Waits for the length prefix; an idle connection waits here, without a buffer of its own.
 async fn prefix(seat: &Seat, stream: &Stream) -> Result<[u8; PREFIX_BYTES], Ending> {
-    let mut waited = pin!(stream.recv_prefix());
+    let first = first_bytes(seat, stream).await?;
+    let mut prefix = [0; PREFIX_BYTES];
+    prefix[..first.len()].copy_from_slice(&first);
+    let mut have = first.len();
+    let due = seat.rt.now() + FLOOR_RELAXED.grace;
+    while have < PREFIX_BYTES {
+        let more = stream.recv_some(PREFIX_BYTES - have);
+        match first_of(more, seat.rt.sleep_until(due)).await {
+            Either::Left(Ok(more)) if more.is_empty() => return Err(Ending::PeerClosed),
+            Either::Left(Ok(more)) => {
+                prefix[have..have + more.len()].copy_from_slice(&more);
+                have += more.len();
+            }
+            Either::Left(Err(errno)) => return Err(Ending::Socket(errno)),
+            Either::Right(()) => return Err(Ending::TooSlow),
+        }
+    }
+    Ok(prefix)
+}
+
+/// At least one byte, at most a prefix; or the end of an idle connection.
+async fn first_bytes(seat: &Seat, stream: &Stream) -> Result<Bytes, Ending> {
+    let mut waited = pin!(stream.recv_some(PREFIX_BYTES));
     loop {
         let idle_due = seat.link.touched() + seat.limits.idle;
         match first_of(waited.as_mut(), seat.rt.sleep_until(idle_due)).await {
-            Either::Left(Ok(Some(prefix))) => return Ok(prefix),
-            Either::Left(Ok(None)) => return Err(Ending::PeerClosed),
-            Either::Left(Err(errno)) => return Err(ending(errno)),
+            Either::Left(Ok(bytes)) if bytes.is_empty() => return Err(Ending::PeerClosed),
+            Either::Left(Ok(bytes)) => return Ok(bytes),
+            Either::Left(Err(errno)) => return Err(Ending::Socket(errno)),
             Either::Right(()) if seat.is_idle(idle_due) => return Err(Ending::Idle),
             // Something was answered meanwhile, or is still being answered: look again later.
             Either::Right(()) => seat.link.touch_if_busy(seat.rt.now()),
@@ -71,7 +98,7 @@ async fn fill(
             }
         };
         buffer = back;
-        match result.map_err(ending)? {
+        match result.map_err(Ending::Socket)? {
             0 => return Err(Ending::PeerClosed),
             received => filled += received,
         }
@@ -81,9 +108,4 @@ async fn fill(
         }
     }
     Ok(buffer)
-}
-
-/// How a failed receive or send ends the connection: the peer's doing, whatever the number.
-pub(super) fn ending(errno: Errno) -> Ending {
-    Ending::Socket(errno)
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use engine::rt::{Chunk, Stream};
 
 use super::pipeline::Next;
-use super::read::ending;
 use super::serve::{Ending, Seat};
 use super::service::Answer;
 
@@ -78,7 +77,7 @@ async fn send(seat: &Seat, stream: &Stream, piece: Piece) -> Result<(), Ending> 
     let allowed = PIECE_GRACE + Duration::from_secs((bytes / PIECE_BYTES_PER_SECOND) as u64);
     match seat.rt.timeout(allowed, stream.send(piece.chunks)).await {
         Err(_) => return Err(Ending::TooSlow),
-        Ok(Err(errno)) => return Err(ending(errno)),
+        Ok(Err(errno)) => return Err(Ending::Socket(errno)),
         Ok(Ok(())) => {}
     }
     seat.counters.answer_bytes.add(bytes);

@@ -1,5 +1,4 @@
 //! The gateway: one handler file per API family, driven by one table.
 
-pub mod code;
 pub mod report;
 pub mod table;
