@@ -20,6 +20,8 @@
 //! accessor total; what the fields *say* is not checked here but by [`super::check`].
 
 use super::{BatchError, Codec, Records};
+pub use tuning::config::TimestampType;
+
 use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 
 /// Bytes of a batch header, before the records.
@@ -49,16 +51,6 @@ pub(super) const BIT_CONTROL: u16 = 1 << 5;
 pub(super) const BIT_DELETE_HORIZON: u16 = 1 << 6;
 
 const _: () = assert!(AT_COUNT + 4 == HEADER_BYTES);
-
-/// Whose clock a batch's timestamps come from (`message.timestamp.type`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TimestampType {
-    /// The producer's; every record has its own.
-    #[default]
-    CreateTime,
-    /// The broker's; one for the whole batch, in its max timestamp.
-    LogAppendTime,
-}
 
 /// One whole batch of format v2: header and all its records, no byte more.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,213 @@
+//! Every quantity that is bounded, in one table: unit, default, and what happens at the limit.
+//!
+//! Kafka's configs (`crate::config`) are what operators know and turn; these are the bounds of our
+//! own machinery, which have no Kafka name. Where both exist the config wins and is copied into the
+//! struct at start. Each row also names an `extreme`: a value, usually tiny, that a simulation may
+//! run with so that the limit is met all the time instead of never. Defaults and extremes both keep
+//! the relations at the end of this file, checked when this crate is compiled.
+//!
+//! Per shard means per shard: a node with 16 shards has 16 times the memory.
+
+/// A row of the table, for documentation and `--help`.
+#[derive(Clone, Copy, Debug)]
+pub struct LimitRow {
+    /// Field of [`Limits`].
+    pub name: &'static str,
+    /// Default value.
+    pub default: u64,
+    /// Value that a simulation may pick to meet the limit often.
+    pub extreme: u64,
+    /// Meaning, and what happens at the limit.
+    pub doc: &'static str,
+}
+
+macro_rules! limits {
+    ($( $name:ident: $kind:ty = $default:expr, extreme $extreme:expr; $doc:literal )*) => {
+        /// All limits of a node. `Copy`: every shard has its own.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct Limits {
+            $( #[doc = $doc] pub $name: $kind, )*
+        }
+
+        impl Limits {
+            /// What a node runs with unless told otherwise.
+            pub const DEFAULT: Self = Self { $( $name: $default, )* };
+            /// Limits so tight that a simulation meets all of them; correct, only slow.
+            pub const EXTREME: Self = Self { $( $name: $extreme, )* };
+            /// The table.
+            pub const ROWS: &'static [LimitRow] = &[ $( LimitRow {
+                name: stringify!($name),
+                default: $default as u64,
+                extreme: $extreme as u64,
+                doc: $doc,
+            }, )* ];
+        }
+    };
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+limits! {
+    mesh_credits_per_peer: u32 = 256, extreme 2;
+        "Requests that one shard may have open at another shard. At the limit the caller waits for an answer of its own; no ring can fill up."
+    mesh_requests_per_turn: u32 = 64, extreme 1;
+        "Requests taken from one peer before the shard does something else. The rest waits for the next turn."
+    arena_bytes_max: u64 = 192 * MIB, extreme 24 * MIB;
+        "Memory for buffers of one shard, in bytes. At the limit reservations wait in order; nothing is allocated elsewhere."
+    request_bytes_budget: u64 = 64 * MIB, extreme 3 * MIB;
+        "Part of the arena of one shard that requests being received or answered may hold, in bytes. At the limit a connection is not read until room is given back."
+    fetch_bytes_budget: u64 = 64 * MIB, extreme 3 * MIB;
+        "Part of the arena of one shard that holds bytes on their way to consumers. At the limit further reads wait in order."
+    frame_bytes_max: u32 = 100 * MIB as u32, extreme 2 * MIB as u32;
+        "Largest request, in bytes (socket.request.max.bytes). A longer frame closes the connection after its length prefix. A frame larger than request_bytes_budget is refused the same way."
+    frame_bytes_max_before_auth: u32 = 64 * KIB as u32, extreme 4 * KIB as u32;
+        "Largest request of a connection that has not authenticated, in bytes. A longer one closes the connection."
+    before_auth_bytes_budget: u64 = 16 * MIB, extreme 64 * KIB;
+        "All unauthenticated connections of one shard together, in bytes. At the limit further ones are not read."
+    before_auth_deadline_ms: u32 = 10_000, extreme 1_000;
+        "Time to authenticate, in milliseconds. After it the connection is closed."
+    frame_rate_bytes_per_s_min: u32 = KIB as u32, extreme 64;
+        "Slowest rate at which a frame may arrive once its length is known, in bytes per second. A slower peer is closed."
+    idle_receive_buffers: u32 = 256, extreme 2;
+        "Small buffers of one shard in which connections wait for their next length prefix. With none free a connection waits for one; others go on."
+    connections_per_shard_max: u32 = 10_000, extreme 8;
+        "Open connections of one shard. Further ones are accepted and closed at once."
+    connections_per_ip_max: u32 = 1_000, extreme 4;
+        "Open connections of one shard from one address (max.connections.per.ip). Further ones are accepted and closed at once."
+    requests_in_flight_per_connection_max: u32 = 64, extreme 2;
+        "Requests of one connection that are not answered yet. At the limit its socket is not read."
+    send_stalled_ms_max: u32 = 60_000, extreme 5_000;
+        "Time that a peer may leave a response unread, in milliseconds. After it the connection is closed."
+    parked_fetches_per_shard_max: u32 = 10_000, extreme 4;
+        "Fetches of one shard that wait for new data. Further ones are answered at once, empty."
+    fetch_wait_ms_max: u32 = 30_000, extreme 500;
+        "Longest that a fetch may ask to wait, in milliseconds; a longer wish is cut to it."
+    fetch_response_bytes_max: u32 = 55 * MIB as u32, extreme 2 * MIB as u32;
+        "Largest fetch answer, in bytes (fetch.max.bytes). Partitions that find no room come in the next answer; the first batch is always whole."
+    fetch_sessions_per_shard_max: u32 = 1_000, extreme 2;
+        "Fetch sessions of one shard (max.incremental.fetch.session.cache.slots). At the limit a client gets no session and sends full fetches."
+    response_topics_max: u32 = 2_000, extreme 4;
+        "Partitions on one page of a topic description (max.request.partition.size.limit). The rest comes by cursor."
+    journal_file_bytes_first: u64 = 8 * MIB, extreme MIB;
+        "Size of the first file of a journal, in bytes: written whole before a new shard serves."
+    journal_file_bytes: u64 = 64 * MIB, extreme MIB;
+        "Size of every further journal file, in bytes; written in the background and used again and again."
+    journal_files_max: u32 = 8, extreme 3;
+        "Files of one journal. With all of them full, produce waits for write-behind and a checkpoint, within its timeout."
+    journal_frame_bytes_max: u32 = 2 * MIB as u32, extreme 128 * KIB as u32;
+        "Largest group commit, in bytes. What does not fit starts the next one."
+    journal_flights_max: u32 = 4, extreme 1;
+        "Group commits on their way to the disk at once. At the limit appends collect in the next one."
+    journal_seal_after_ms: u32 = 10, extreme 1;
+        "Idle time after which the journal records what is durable by now, in milliseconds."
+    checkpoint_interval_ms: u32 = 10_000, extreme 200;
+        "Longest time between two checkpoints of a journal that took appends, in milliseconds."
+    checkpoint_bytes_max: u64 = 256 * MIB, extreme 4 * MIB;
+        "Largest checkpoint, in bytes. A shard refuses new partitions before it would pass it."
+    straight_append_bytes_min: u32 = 64 * KIB as u32, extreme 16 * KIB as u32;
+        "An append with at least so many bytes is written straight to its segment instead of into the journal frame."
+    append_block_bytes: u32 = 256 * KIB as u32, extreme 64 * KIB as u32;
+        "Size of one append block of a busy partition, in bytes."
+    unwritten_bytes_max: u64 = 64 * MIB, extreme 2 * MIB;
+        "Appended bytes of one shard that are not in a segment yet. At the limit write-behind is forced, then produce waits within its timeout."
+    write_behind_bytes: u32 = 128 * KIB as u32, extreme 8 * KIB as u32;
+        "Whole blocks of a partition that make it worth writing before its journal file asks for it, in bytes."
+    write_behind_in_flight_bytes_max: u32 = 8 * MIB as u32, extreme 64 * KIB as u32;
+        "Bytes of write-behind on their way to the disk at once. Further writes wait, so that a flush never waits for more."
+    segment_allocate_bytes_min: u32 = 64 * KIB as u32, extreme 64 * KIB as u32;
+        "First allocation of a segment, in bytes; doubles with each further one."
+    segment_allocate_bytes_max: u32 = 32 * MIB as u32, extreme 256 * KIB as u32;
+        "Largest step by which a segment is allocated ahead, in bytes."
+    disk_free_bytes_min: u64 = GIB / 4, extreme 4 * MIB;
+        "Free space that is left alone, in bytes. Below it produce is refused with a retriable error; reads, deletes and retention go on."
+    open_segment_files_max: u32 = 4_096, extreme 8;
+        "Segment files of one shard that are open at once. At the limit the one unused for longest is closed."
+    partitions_per_shard_max: u32 = 50_000, extreme 64;
+        "Partitions that one shard owns. Creation of further ones is refused (INVALID_PARTITIONS)."
+    producers_per_partition_max: u32 = 10_000, extreme 8;
+        "Idempotent producers remembered by a partition. At the limit the one silent for longest is forgotten."
+    producer_batches_kept: u32 = 5, extreme 5;
+        "Batches remembered for each producer, to recognise what was sent again. Fixed by Kafka's clients, which have up to 5 in flight."
+    decompress_ratio_max: u32 = 64, extreme 8;
+        "A compressed batch may expand to this many times max.message.bytes. Beyond, it is refused as CORRUPT_MESSAGE."
+    decompressed_bytes_max: u64 = 128 * MIB, extreme 8 * MIB;
+        "A compressed batch may never expand to more, in bytes, whatever the topic allows."
+    topics_per_request_max: u32 = 1_000, extreme 16;
+        "Topics that one request may create, delete or alter. A longer list is refused whole (INVALID_REQUEST)."
+    topics_max: u32 = 200_000, extreme 64;
+        "Topics of a cluster. Creation of further ones is refused (POLICY_VIOLATION)."
+    metadata_records_per_proposal_max: u32 = 10_000, extreme 64;
+        "Metadata records written as one entry. A request that needs more is refused."
+    metadata_snapshot_bytes_max: u64 = GIB, extreme 16 * MIB;
+        "Largest snapshot of the cluster image, in bytes. A larger one is refused before it is read."
+    mends_in_flight_max: u32 = 2, extreme 1;
+        "Repairs of damaged ranges that one shard runs at once. Further ones wait."
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+impl Limits {
+    /// Cap on what a compressed batch of a topic may expand to, in bytes.
+    #[must_use]
+    pub fn decompressed_bytes_cap(&self, batch_bytes_max: u32) -> u64 {
+        let by_ratio = u64::from(batch_bytes_max) * self.decompress_ratio_max as u64;
+        by_ratio.min(self.decompressed_bytes_max)
+    }
+
+    /// The relations between limits that the code relies on; the first that is broken, as a
+    /// sentence.
+    ///
+    /// # Errors
+    /// That sentence, for the start to refuse with.
+    pub const fn check(&self) -> Result<(), &'static str> {
+        if self.request_bytes_budget
+            + self.fetch_bytes_budget
+            + self.before_auth_bytes_budget
+            + self.idle_receive_buffers as u64 * 4096
+            > self.arena_bytes_max
+        {
+            return Err("the budgets for requests and fetches must fit into arena_bytes_max");
+        }
+        if self.frame_bytes_max_before_auth as u64 > self.before_auth_bytes_budget {
+            return Err("one frame must fit into before_auth_bytes_budget");
+        }
+        if self.journal_frame_bytes_max as u64 * 2 > self.journal_file_bytes_first
+            || self.journal_file_bytes_first > self.journal_file_bytes
+        {
+            return Err("a journal file holds at least two of the largest frames");
+        }
+        if self.journal_files_max < 3 {
+            return Err(
+                "a journal needs three files: one written, one replayed from, one recycled",
+            );
+        }
+        if self.straight_append_bytes_min > self.journal_frame_bytes_max / 2 {
+            return Err("two appends below straight_append_bytes_min must fit into one frame");
+        }
+        if self.unwritten_bytes_max > self.journal_file_bytes * self.journal_files_max as u64 {
+            return Err("a journal must hold all bytes that are not in segments yet");
+        }
+        if self.segment_allocate_bytes_min > self.segment_allocate_bytes_max {
+            return Err("segment_allocate_bytes_min is the smaller one");
+        }
+        if self.producer_batches_kept < 5 {
+            return Err("clients have five batches in flight: remember at least five");
+        }
+        if self.mesh_credits_per_peer == 0
+            || self.journal_flights_max == 0
+            || self.requests_in_flight_per_connection_max == 0
+        {
+            return Err("a limit of zero would stop everything");
+        }
+        Ok(())
+    }
+}
+
+const _: () = assert!(Limits::DEFAULT.check().is_ok());
+const _: () = assert!(Limits::EXTREME.check().is_ok());
