@@ -15,13 +15,17 @@ use rkyv::rancor;
 
 use super::Record;
 
-/// Largest stored form of one list of records, header included. A larger proposal is refused before
-/// it is written, and larger claims from disk are not read.
+/// Largest stored form of one proposal, header included. A larger one is refused before it is
+/// written, and larger claims from disk are not read.
 pub const RECORDS_BYTES_MAX: usize = 16 << 20;
+
+/// Largest stored form of a whole image.
+pub const IMAGE_BYTES_MAX: usize = 192 << 20;
 
 const MAGIC: [u8; 4] = *b"RMMD";
 const VERSION: u16 = 1;
 const KIND_RECORDS: u16 = 1;
+const KIND_IMAGE: u16 = 2;
 const HEADER_BYTES: usize = 16;
 
 /// Why stored records were not understood. Any of these on bytes that were acknowledged is damage:
@@ -52,21 +56,49 @@ pub enum DecodeError {
     Malformed(String),
 }
 
-/// The stored form of `records`.
+/// The stored form of a proposal.
 ///
 /// # Errors
 /// The size it would have had, when that is above [`RECORDS_BYTES_MAX`].
 pub fn encode_records(records: &[Record]) -> Result<Vec<u8>, usize> {
+    encode(records, KIND_RECORDS, RECORDS_BYTES_MAX)
+}
+
+/// The records of a stored proposal; `bytes` must be exactly one.
+///
+/// # Errors
+/// See [`DecodeError`]; nothing is allocated before length and checksum are right.
+pub fn decode_records(bytes: &[u8]) -> Result<Vec<Record>, DecodeError> {
+    decode(bytes, KIND_RECORDS, RECORDS_BYTES_MAX)
+}
+
+/// The stored form of a whole image, given as the records that build it.
+///
+/// # Errors
+/// The size it would have had, when that is above [`IMAGE_BYTES_MAX`].
+pub fn encode_image(records: &[Record]) -> Result<Vec<u8>, usize> {
+    encode(records, KIND_IMAGE, IMAGE_BYTES_MAX)
+}
+
+/// The records of a stored image.
+///
+/// # Errors
+/// See [`DecodeError`].
+pub fn decode_image(bytes: &[u8]) -> Result<Vec<Record>, DecodeError> {
+    decode(bytes, KIND_IMAGE, IMAGE_BYTES_MAX)
+}
+
+fn encode(records: &[Record], kind: u16, bytes_max: usize) -> Result<Vec<u8>, usize> {
     let list: Vec<Record> = records.to_vec();
     let body = rkyv::to_bytes::<rancor::Error>(&list).expect("plain values into a vector");
     let bytes = HEADER_BYTES + body.len();
-    if bytes > RECORDS_BYTES_MAX {
+    if bytes > bytes_max {
         return Err(bytes);
     }
     let mut out = Vec::with_capacity(bytes);
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
-    out.extend_from_slice(&KIND_RECORDS.to_le_bytes());
+    out.extend_from_slice(&kind.to_le_bytes());
     out.extend_from_slice(&(body.len() as u32).to_le_bytes());
     let crc = crc32c::crc32c_append(crc32c::crc32c(&out), &body);
     out.extend_from_slice(&crc.to_le_bytes());
@@ -74,20 +106,16 @@ pub fn encode_records(records: &[Record]) -> Result<Vec<u8>, usize> {
     Ok(out)
 }
 
-/// The records stored in `bytes`, which must be exactly one stored form.
-///
-/// # Errors
-/// See [`DecodeError`]; nothing is allocated before length and checksum are right.
-pub fn decode_records(bytes: &[u8]) -> Result<Vec<Record>, DecodeError> {
-    let body = checked_body(bytes)?;
+fn decode(bytes: &[u8], kind: u16, bytes_max: usize) -> Result<Vec<Record>, DecodeError> {
+    let body = checked_body(bytes, kind, bytes_max)?;
     rkyv::from_bytes::<Vec<Record>, rancor::Error>(body)
         .map_err(|e| DecodeError::Malformed(e.to_string()))
 }
 
-fn checked_body(bytes: &[u8]) -> Result<&[u8], DecodeError> {
+fn checked_body(bytes: &[u8], kind: u16, bytes_max: usize) -> Result<&[u8], DecodeError> {
     let actual = bytes.len();
-    if actual > RECORDS_BYTES_MAX {
-        return Err(DecodeError::Length { expected: RECORDS_BYTES_MAX, actual });
+    if actual > bytes_max {
+        return Err(DecodeError::Length { expected: bytes_max, actual });
     }
     let Some((header, body)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
         return Err(DecodeError::Length { expected: HEADER_BYTES, actual });
@@ -95,19 +123,16 @@ fn checked_body(bytes: &[u8]) -> Result<&[u8], DecodeError> {
     if header[..4] != MAGIC {
         return Err(DecodeError::Magic);
     }
-    let (version, kind) = (u16_at(header, 4), u16_at(header, 6));
-    if version != VERSION || kind != KIND_RECORDS {
-        return Err(DecodeError::Version(version, kind));
+    let stored = (u16_at(header, 4), u16_at(header, 6));
+    if stored != (VERSION, kind) {
+        return Err(DecodeError::Version(stored.0, stored.1));
     }
     let expected = HEADER_BYTES + u32_at(header, 8) as usize;
     if expected != actual {
         return Err(DecodeError::Length { expected, actual });
     }
     let crc = crc32c::crc32c_append(crc32c::crc32c(&header[..12]), body);
-    if crc != u32_at(header, 12) {
-        return Err(DecodeError::Checksum);
-    }
-    Ok(body)
+    if crc == u32_at(header, 12) { Ok(body) } else { Err(DecodeError::Checksum) }
 }
 
 fn u16_at(bytes: &[u8; HEADER_BYTES], at: usize) -> u16 {

@@ -23,7 +23,10 @@ use std::sync::Arc;
 
 use engine::types::{LeaderEpoch, NodeId, PartitionId, PartitionIndex, ProducerId, TopicId};
 
-pub use codec::{DecodeError, RECORDS_BYTES_MAX, decode_records, encode_records};
+pub use codec::{
+    DecodeError, IMAGE_BYTES_MAX, RECORDS_BYTES_MAX, decode_image, decode_records, encode_image,
+    encode_records,
+};
 pub use fold::FoldError;
 pub use record::{ConfigResource, Endpoint, Record, SecurityProtocol};
 

@@ -1,1 +1,106 @@
-//! The metadata quorum: a Raft group whose log is the cluster's history.
+//! The metadata quorum: a Raft group whose log is the cluster's history (design D8).
+//!
+//! A single node is a quorum of one and runs the same code: its proposals become durable in the
+//! metadata journal, commit by its own vote alone, and fold into the image. More voters change the
+//! number of votes, not the path.
+//!
+//! Layers, each with one task: `item` and `blob` (stored forms), `membership` (changes without
+//! foreign protobuf), `store` (raft's reads), `replica` (raft, made deterministic), `machine` (image,
+//! proposals, compaction).
+
+mod blob;
+mod item;
+mod machine;
+mod membership;
+mod replica;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use blob::{Blob, BlobError, Identity, SNAPSHOT_BYTES_MAX};
+pub use item::{EntryKind, Item, ItemError, StoredEntry, StoredHardState};
+pub use membership::Change;
+
+use crate::image::{FoldError, Record, encode_image};
+
+/// Why a decision was not committed, or the quorum cannot start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QuorumError {
+    /// Another node decides; nothing was changed by this request.
+    #[error("this node does not lead the metadata quorum")]
+    NotLeader,
+    /// The outcome is not known: leadership was lost while the request was in flight.
+    #[error("leadership of the metadata quorum was lost before the outcome was known")]
+    Unknown,
+    /// Too many proposals are in flight, or a membership change is under way. Nothing was changed.
+    #[error("too many metadata changes are under way")]
+    Busy,
+    /// The change is larger than one entry of the metadata log may be. Nothing was changed.
+    #[error("a metadata change of {0} bytes is too large")]
+    TooLarge(usize),
+    /// The records contradict the cluster's state. Nothing was changed.
+    #[error("a metadata change does not fit: {0}")]
+    Misfit(FoldError),
+    /// The metadata journal failed; this node takes no part in the quorum until it is restarted.
+    #[error("the metadata journal failed: {0}")]
+    Storage(String),
+    /// The metadata log cannot be read: refuse to start, restore the directory from a good copy, or
+    /// start this node with an empty directory as a new one.
+    #[error("the metadata log is damaged: {0}")]
+    Damaged(String),
+    /// The directory belongs to somebody else.
+    #[error("the metadata log was written by {found}, and this is {expected}")]
+    Foreign {
+        /// Who wrote it.
+        found: String,
+        /// Who wants to read it.
+        expected: String,
+    },
+}
+
+/// What a replica knows of its quorum (DescribeQuorum).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuorumStatus {
+    /// This replica.
+    pub identity: Identity,
+    /// Raft id of the leader, 0 when none is known.
+    pub leader: u64,
+    /// Raft term.
+    pub term: u64,
+    /// Last committed index.
+    pub commit_index: u64,
+    /// Last index folded into the image.
+    pub applied_index: u64,
+    /// Raft ids that vote, in order.
+    pub voters: Vec<u64>,
+    /// Raft ids that follow without a vote, in order.
+    pub learners: Vec<u64>,
+}
+
+/// What a directory is formatted with: the snapshot that the first voter of a new cluster starts from,
+/// at index 1 and term 1, with itself as the only member (design D8).
+///
+/// # Panics
+/// When `identity.raft_id` is zero, or `records` do not fold into an image.
+#[must_use]
+pub fn first_voter(identity: Identity, records: &[Record]) -> Blob {
+    assert!(identity.raft_id != 0, "a raft id is drawn until it is not zero");
+    let image = crate::image::ClusterImage::empty().with(records).expect("first records fold");
+    let image = encode_image(&image.records()).expect("the first image is small");
+    let hard_state = StoredHardState { term: 1, vote: 0, commit: 1 };
+    let voters = vec![identity.raft_id];
+    let (learners, tail) = (Vec::new(), Vec::new());
+    Blob { identity, index: 1, term: 1, hard_state, voters, learners, image, tail }
+}
+
+/// What a directory is formatted with that joins a cluster: an empty log that waits for its leader.
+///
+/// # Panics
+/// When `identity.raft_id` is zero.
+#[must_use]
+pub fn newcomer(identity: Identity) -> Blob {
+    assert!(identity.raft_id != 0, "a raft id is drawn until it is not zero");
+    let hard_state = StoredHardState::default();
+    let (voters, learners, image, tail) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    Blob { identity, index: 0, term: 0, hard_state, voters, learners, image, tail }
+}
