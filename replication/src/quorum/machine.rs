@@ -21,6 +21,10 @@ use crate::image::{
     ClusterImage, Record, decode_image, decode_records, encode_image, encode_records,
 };
 
+/// The log is compacted past its limit; when that fails (an image too large to store), proposals stop at
+/// this multiple of it.
+const LOG_BYTES_MAX_FACTOR: usize = 4;
+
 /// Names a proposal until it is decided.
 pub(super) type Ticket = u64;
 
@@ -91,9 +95,9 @@ impl Machine {
         }
     }
 
-    /// Whether raft's clock has to run.
-    pub(super) fn needs_clock(&self) -> bool {
-        !self.replica.is_alone()
+    /// Whether this replica is the whole quorum; then raft's clock need not run.
+    pub(super) fn is_alone(&self) -> bool {
+        self.replica.is_alone()
     }
 
     /// A quorum of one elects itself without waiting.
@@ -124,6 +128,9 @@ impl Machine {
     /// # Errors
     /// Not leading, too large, too much in flight, or records that do not fold; nothing is appended.
     pub(super) fn propose(&mut self, records: &[Record]) -> Result<Ticket, QuorumError> {
+        if self.replica.store().bytes() > LOG_BYTES_MAX_FACTOR * self.log_bytes_max {
+            return Err(QuorumError::Busy);
+        }
         let projected = self.projected()?.with(records).map_err(QuorumError::Misfit)?;
         let bytes = encode_records(records).map_err(QuorumError::TooLarge)?;
         let (index, term) = self.replica.propose(bytes).ok_or(QuorumError::Busy)?;
@@ -135,6 +142,7 @@ impl Machine {
     ///
     /// # Errors
     /// [`QuorumError::NotLeader`], or [`QuorumError::Busy`] while another change is under way.
+    #[cfg_attr(not(test), expect(dead_code, reason = "peers come with the stream between nodes"))]
     pub(super) fn propose_change(&mut self, change: Change) -> Result<Ticket, QuorumError> {
         self.projected()?;
         let (index, term) = self.replica.propose_change(change).ok_or(QuorumError::Busy)?;
@@ -148,10 +156,12 @@ impl Machine {
         ticket
     }
 
+    #[cfg_attr(not(test), expect(dead_code, reason = "peers come with the stream between nodes"))]
     pub(super) fn tick(&mut self) {
         self.replica.tick();
     }
 
+    #[cfg_attr(not(test), expect(dead_code, reason = "peers come with the stream between nodes"))]
     pub(super) fn step(&mut self, message: Message) {
         self.replica.step(message);
     }

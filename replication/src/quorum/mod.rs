@@ -6,20 +6,24 @@
 //!
 //! Layers, each with one task: `item` and `blob` (stored forms), `membership` (changes without
 //! foreign protobuf), `store` (raft's reads), `replica` (raft, made deterministic), `machine` (image,
-//! proposals, compaction).
+//! proposals, compaction), `shell` (the one task that writes), over a `journal` that keeps its promises.
 
 mod blob;
 mod item;
+mod journal;
 mod machine;
 mod membership;
 mod replica;
+mod shell;
 mod store;
 #[cfg(test)]
 mod tests;
 
 pub use blob::{Blob, BlobError, Identity, SNAPSHOT_BYTES_MAX};
 pub use item::{EntryKind, Item, ItemError, StoredEntry, StoredHardState};
+pub use journal::{MetadataJournal, Recovered, Write};
 pub use membership::Change;
+pub use shell::{DECISIONS_MAX, Quorum};
 
 use crate::image::{FoldError, Record, encode_image};
 
@@ -41,6 +45,9 @@ pub enum QuorumError {
     /// The records contradict the cluster's state. Nothing was changed.
     #[error("a metadata change does not fit: {0}")]
     Misfit(FoldError),
+    /// The quorum was closed for the end of the process.
+    #[error("the metadata quorum is closed")]
+    Closed,
     /// The metadata journal failed; this node takes no part in the quorum until it is restarted.
     #[error("the metadata journal failed: {0}")]
     Storage(String),
@@ -48,6 +55,9 @@ pub enum QuorumError {
     /// start this node with an empty directory as a new one.
     #[error("the metadata log is damaged: {0}")]
     Damaged(String),
+    /// The quorum has members that this program has no connection to: it serves quorums of one.
+    #[error("the metadata quorum has other members, and this program runs quorums of one only")]
+    Peers,
     /// The directory belongs to somebody else.
     #[error("the metadata log was written by {found}, and this is {expected}")]
     Foreign {

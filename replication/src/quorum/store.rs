@@ -70,11 +70,11 @@ impl RaftStore {
     pub(super) fn put(&mut self, item: Item) {
         match item {
             Item::HardState(state) => self.hard_state = state,
-            Item::Entry(entry) => self.put_entry(entry),
+            Item::Entry(entry) => self.put_entry(&entry),
         }
     }
 
-    fn put_entry(&mut self, entry: StoredEntry) {
+    fn put_entry(&mut self, entry: &StoredEntry) {
         if entry.index <= self.snapshot_at.0 {
             return;
         }
@@ -83,7 +83,7 @@ impl RaftStore {
         for dropped in self.entries.drain(keep..) {
             self.bytes -= entry_bytes(&dropped);
         }
-        let entry = raft_entry(&entry);
+        let entry = raft_entry(entry);
         self.bytes += entry_bytes(&entry);
         self.entries.push_back(entry);
     }
