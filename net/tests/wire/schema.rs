@@ -5,7 +5,7 @@ use net::wire::messages as ours;
 
 use crate::support::{FieldSchema, Kind, MessageSchema, oracle_recode, recode};
 
-pub static MESSAGES: &[MessageSchema] = &[
+pub(crate) static MESSAGES: &[MessageSchema] = &[
     MessageSchema {
         name: "RequestHeader",
         key: -1,

@@ -12,7 +12,7 @@ pub(crate) fn schema(messages: &[&Message]) -> String {
         "{GENERATED}\n\nuse kafka_protocol::messages as kafka;\nuse net::wire::messages as ours;\n\nuse crate::support::{{FieldSchema, Kind, MessageSchema, oracle_recode, recode}};\n\n"
     );
     let rows: String = messages.iter().map(|message| message_row(message)).collect();
-    out += &format!("pub static MESSAGES: &[MessageSchema] = &[\n{rows}];\n\n");
+    out += &format!("pub(crate) static MESSAGES: &[MessageSchema] = &[\n{rows}];\n\n");
     for message in messages {
         for one in &message.structs {
             out += &struct_table(message, one);
