@@ -5,4 +5,6 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod host;
 pub mod limits;
+pub mod preflight;
