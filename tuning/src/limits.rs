@@ -140,6 +140,10 @@ limits! {
         "Topics of a cluster. Creation of further ones is refused (POLICY_VIOLATION)."
     metadata_records_per_proposal_max: u32 = 10_000, extreme 64;
         "Metadata records written as one entry. A request that needs more is refused."
+    metadata_decisions_max: u32 = 1_024, extreme 2;
+        "Changes of the cluster that wait to be decided or committed. Further ones are refused (a retriable error)."
+    metadata_log_bytes_max: u64 = 4 * MIB, extreme 4 * KIB;
+        "Entries of the metadata log since its last snapshot, in bytes. Beyond it a new snapshot replaces them."
     metadata_snapshot_bytes_max: u64 = GIB, extreme 16 * MIB;
         "Largest snapshot of the cluster image, in bytes. A larger one is refused before it is read."
     mends_in_flight_max: u32 = 2, extreme 1;

@@ -3,6 +3,7 @@
 //! comment is the row of the bad-input table that asks for it.
 
 use engine::types::{NodeId, TopicId};
+use tuning::config::ConfigError;
 
 /// One refused item of an administrative request. `Display` is the message for the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,14 +43,12 @@ pub enum ControllerError {
     /// 39 INVALID_REPLICA_ASSIGNMENT
     #[error("replica assignment is not valid: {0}")]
     InvalidAssignment(AssignmentFault),
-    /// 40 INVALID_CONFIG
-    #[error("config {name:?}: {reason}")]
-    InvalidConfig {
-        /// The config name.
-        name: String,
-        /// What is wrong, and what would be right.
-        reason: String,
-    },
+    /// 40 INVALID_CONFIG: a config of a topic that is to be created.
+    #[error("{0}")]
+    InvalidConfig(ConfigError),
+    /// 40 INVALID_CONFIG, or 42 INVALID_REQUEST for a null value and an unknown operation.
+    #[error("{0}")]
+    Config(ConfigError),
     /// 42 INVALID_REQUEST: the same topic or resource stands twice in the request.
     #[error("{0:?} stands more than once in the request")]
     Duplicate(String),
@@ -59,15 +58,15 @@ pub enum ControllerError {
     /// 42 INVALID_REQUEST: neither name nor id, or both, or an unknown operation.
     #[error("{0}")]
     InvalidRequest(&'static str),
-    /// 44 POLICY_VIOLATION: a limit of this cluster.
-    #[error("{asked} more partitions: at most {room} may be added ({limit})")]
-    TooManyPartitions {
-        /// Partitions asked for.
+    /// 44 POLICY_VIOLATION: a limit of this cluster, or of one request.
+    #[error("{asked} more {what}: there is room for {room}")]
+    OverLimit {
+        /// How many were asked for.
         asked: u64,
         /// How many there is room for.
         room: u64,
-        /// Which limit.
-        limit: &'static str,
+        /// Of what.
+        what: &'static str,
     },
     /// 3 UNKNOWN_TOPIC_OR_PARTITION
     #[error("there is no topic {0:?}")]

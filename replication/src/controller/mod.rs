@@ -10,6 +10,7 @@
 //! two requests never decide on the same state.
 
 mod brokers;
+mod configs;
 mod error;
 mod features;
 mod names;
@@ -20,6 +21,7 @@ mod topics;
 pub use brokers::{
     BrokerRegistration, ProducerIdBlock, allocate_producer_ids, register_broker, start_leaders,
 };
+pub use configs::{AlterResource, ReplaceResource, ResourceRef, alter_configs, replace_configs};
 pub use error::{AssignmentFault, ControllerError, NameFault};
 pub use features::{FEATURES, Feature, format_cluster};
 pub use names::check_topic_name;

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::types::{NodeId, TopicId};
+use tuning::config::{ConfigError, ConfigMap, Scope, validate_map};
 
 use super::names::{check_topic_name, colliding, collision_form};
 use super::{AssignmentFault, ControllerError, Decision};
@@ -53,10 +54,13 @@ pub struct TopicDefaults {
     pub partitions: i32,
     /// `default.replication.factor`.
     pub replication_factor: i16,
-    /// Partitions that one request may create.
-    pub request_partitions_max: u32,
-    /// Partitions that the cluster may have.
-    pub cluster_partitions_max: u32,
+    /// `topics_max`: topics that the cluster may have.
+    pub topics_max: u32,
+    /// Partitions that the cluster may have: what its shards have room for.
+    pub partitions_max: u32,
+    /// `metadata_records_per_proposal_max`: what one request may create, in records (one per topic,
+    /// partition and config).
+    pub records_max: u32,
 }
 
 /// A topic that was, or with `validate_only` would have been, created.
@@ -69,22 +73,20 @@ pub struct CreatedTopic {
     /// Replication factor, defaults filled in.
     pub replication_factor: i16,
     /// The overrides it got.
-    pub configs: BTreeMap<String, String>,
+    pub configs: ConfigMap,
 }
 
 /// Decides a CreateTopics request. One answer per distinct name, in order of first mention.
 ///
-/// `check_config` judges one override (unknown name, wrong type, out of range); `new_id` draws ids,
-/// at most one per created topic plus one per (never seen) repetition.
+/// `new_id` draws random ids; one that is in use already is drawn again.
 pub fn create_topics(
     image: &ClusterImage,
     request: &CreateTopics,
     defaults: &TopicDefaults,
-    check_config: &dyn Fn(&str, &str) -> Result<(), String>,
     new_id: &mut dyn FnMut() -> TopicId,
 ) -> Decision<Vec<(String, Result<CreatedTopic, ControllerError>)>> {
     let repeated = repeated(request.topics.iter().map(|topic| topic.name.as_str()));
-    let mut batch = Batch { image, defaults, created: BTreeMap::new(), partitions: 0 };
+    let mut batch = Batch { image, defaults, created: BTreeMap::new(), partitions: 0, records: 0 };
     let (mut records, mut answer) = (Vec::new(), Vec::new());
     let mut answered = BTreeSet::new();
     for topic in &request.topics {
@@ -94,7 +96,7 @@ pub fn create_topics(
         let result = if repeated.contains(topic.name.as_str()) {
             Err(ControllerError::Duplicate(topic.name.clone()))
         } else {
-            batch.plan(topic, check_config)
+            batch.plan(topic)
         };
         let result = result.map(|plan| {
             batch.count(&topic.name, &plan);
@@ -128,10 +130,14 @@ fn fresh(image: &ClusterImage, new_id: &mut dyn FnMut() -> TopicId) -> TopicId {
 /// What is checked and placed, before an id is drawn.
 struct Plan {
     replicas: Vec<Vec<NodeId>>,
-    configs: BTreeMap<String, String>,
+    configs: ConfigMap,
 }
 
 impl Plan {
+    fn record_count(&self) -> u64 {
+        record_count(self.replicas.len() as u64, self.configs.len() as u64)
+    }
+
     fn created(self, id: TopicId) -> CreatedTopic {
         CreatedTopic {
             id,
@@ -169,24 +175,22 @@ struct Batch<'a> {
     /// Collision form to name.
     created: BTreeMap<String, String>,
     partitions: u64,
+    records: u64,
 }
 
 impl Batch<'_> {
-    fn plan(
-        &self,
-        topic: &CreateTopic,
-        check_config: &dyn Fn(&str, &str) -> Result<(), String>,
-    ) -> Result<Plan, ControllerError> {
+    fn plan(&self, topic: &CreateTopic) -> Result<Plan, ControllerError> {
         self.check_name(&topic.name)?;
         let replicas =
             if topic.assignments.is_empty() { self.place(topic)? } else { self.by_hand(topic)? };
-        self.check_room(replicas.len() as u64)?;
-        let configs = check_configs(&topic.configs, check_config)?;
+        self.check_room(replicas.len() as u64, topic.configs.len() as u64)?;
+        let configs = check_configs(&topic.configs)?;
         Ok(Plan { replicas, configs })
     }
 
     fn count(&mut self, name: &str, plan: &Plan) {
         self.partitions += plan.replicas.len() as u64;
+        self.records += plan.record_count();
         self.created.insert(collision_form(name), name.to_owned());
     }
 
@@ -225,7 +229,7 @@ impl Batch<'_> {
             let brokers = brokers.len();
             return Err(ControllerError::InvalidReplicationFactor { asked: factor, brokers });
         }
-        self.check_room(partitions as u64)?;
+        self.check_room(partitions as u64, 0)?;
         let start = self.image.partition_count() + self.partitions as usize;
         let replica = |partition: usize, n: usize| brokers[(start + partition + n) % brokers.len()];
         Ok((0..partitions as usize)
@@ -272,41 +276,38 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn check_room(&self, asked: u64) -> Result<(), ControllerError> {
-        let request_room = u64::from(self.defaults.request_partitions_max) - self.partitions;
-        let held = self.image.partition_count() as u64 + self.partitions;
-        let cluster_room = u64::from(self.defaults.cluster_partitions_max).saturating_sub(held);
-        let (room, limit) = if request_room <= cluster_room {
-            (request_room, "partitions of one request")
-        } else {
-            (cluster_room, "partitions of the cluster")
-        };
-        if asked <= room {
-            Ok(())
-        } else {
-            Err(ControllerError::TooManyPartitions { asked, room, limit })
-        }
+    fn check_room(&self, partitions: u64, configs: u64) -> Result<(), ControllerError> {
+        let TopicDefaults { topics_max, partitions_max, records_max, .. } = *self.defaults;
+        let topics_held = self.image.topic_count() as u64 + self.created.len() as u64;
+        room("topics", 1, topics_held, topics_max)?;
+        let partitions_held = self.image.partition_count() as u64 + self.partitions;
+        room("partitions", partitions, partitions_held, partitions_max)?;
+        let records = record_count(partitions, configs);
+        room("metadata records in one request", records, self.records, records_max)
     }
 }
 
-fn check_configs(
-    configs: &[(String, Option<String>)],
-    check: &dyn Fn(&str, &str) -> Result<(), String>,
-) -> Result<BTreeMap<String, String>, ControllerError> {
-    let invalid = |name: &str, reason: String| ControllerError::InvalidConfig {
-        name: name.to_owned(),
-        reason,
-    };
-    let mut out = BTreeMap::new();
+/// Records of one topic: itself, its partitions, its configs.
+fn record_count(partitions: u64, configs: u64) -> u64 {
+    1 + partitions + configs
+}
+
+fn room(what: &'static str, asked: u64, held: u64, max: u32) -> Result<(), ControllerError> {
+    let room = u64::from(max).saturating_sub(held);
+    if asked <= room { Ok(()) } else { Err(ControllerError::OverLimit { asked, room, what }) }
+}
+
+fn check_configs(configs: &[(String, Option<String>)]) -> Result<ConfigMap, ControllerError> {
+    let mut out = ConfigMap::new();
     for (name, value) in configs {
-        let Some(value) = value else {
-            return Err(invalid(name, "a topic cannot be created with a null value".to_owned()));
-        };
-        check(name, value).map_err(|reason| invalid(name, reason))?;
-        if out.insert(name.clone(), value.clone()).is_some() {
-            return Err(invalid(name, "it stands more than once".to_owned()));
+        let null = || ConfigError::NullValue { name: name.clone() };
+        let value = value.clone().ok_or_else(null).map_err(ControllerError::InvalidConfig)?;
+        if out.insert(name.clone(), value).is_some() {
+            let twice = ConfigError::Twice { name: name.clone() };
+            return Err(ControllerError::InvalidConfig(twice));
         }
     }
+    validate_map(Scope::Topic, &out).map_err(ControllerError::InvalidConfig)?;
     Ok(out)
 }
 

@@ -19,9 +19,6 @@ use super::Record;
 /// written, and larger claims from disk are not read.
 pub const RECORDS_BYTES_MAX: usize = 16 << 20;
 
-/// Largest stored form of a whole image.
-pub const IMAGE_BYTES_MAX: usize = 192 << 20;
-
 const MAGIC: [u8; 4] = *b"RMMD";
 const VERSION: u16 = 1;
 const KIND_RECORDS: u16 = 1;
@@ -75,17 +72,17 @@ pub fn decode_records(bytes: &[u8]) -> Result<Vec<Record>, DecodeError> {
 /// The stored form of a whole image, given as the records that build it.
 ///
 /// # Errors
-/// The size it would have had, when that is above [`IMAGE_BYTES_MAX`].
-pub fn encode_image(records: &[Record]) -> Result<Vec<u8>, usize> {
-    encode(records, KIND_IMAGE, IMAGE_BYTES_MAX)
+/// The size it would have had, when that is above `bytes_max`.
+pub fn encode_image(records: &[Record], bytes_max: usize) -> Result<Vec<u8>, usize> {
+    encode(records, KIND_IMAGE, bytes_max)
 }
 
 /// The records of a stored image.
 ///
 /// # Errors
-/// See [`DecodeError`].
-pub fn decode_image(bytes: &[u8]) -> Result<Vec<Record>, DecodeError> {
-    decode(bytes, KIND_IMAGE, IMAGE_BYTES_MAX)
+/// See [`DecodeError`]; more than `bytes_max` bytes are not looked at.
+pub fn decode_image(bytes: &[u8], bytes_max: usize) -> Result<Vec<Record>, DecodeError> {
+    decode(bytes, KIND_IMAGE, bytes_max)
 }
 
 fn encode(records: &[Record], kind: u16, bytes_max: usize) -> Result<Vec<u8>, usize> {

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use engine::types::{LeaderEpoch, NodeId, PartitionIndex, TopicId};
 
-use super::{Broker, ClusterImage, ConfigMap, ConfigResource, Partition, Record, Topic};
+use tuning::config::ConfigMap;
+
+use super::{Broker, ClusterImage, ConfigResource, Partition, Record, Topic};
 
 /// A record that does not fit the image it is applied to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

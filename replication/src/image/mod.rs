@@ -12,6 +12,7 @@
 //! (`quorum`), and which shard of this process owns a partition (`partition::placement`).
 
 mod codec;
+mod configs;
 mod fold;
 mod record;
 mod snapshot;
@@ -22,10 +23,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine::types::{LeaderEpoch, NodeId, PartitionId, PartitionIndex, ProducerId, TopicId};
+use tuning::config::ConfigMap;
 
 pub use codec::{
-    DecodeError, IMAGE_BYTES_MAX, RECORDS_BYTES_MAX, decode_image, decode_records, encode_image,
-    encode_records,
+    DecodeError, RECORDS_BYTES_MAX, decode_image, decode_records, encode_image, encode_records,
 };
 pub use fold::FoldError;
 pub use record::{ConfigResource, Endpoint, Record, SecurityProtocol};
@@ -45,9 +46,6 @@ pub struct ClusterImage {
     producer_ids_next: i64,
     partition_count: usize,
 }
-
-/// Configuration overrides of one resource: name to value, as the user set them.
-pub type ConfigMap = BTreeMap<String, String>;
 
 /// One topic.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,9 @@
 
 use engine::types::{NodeId, TopicId};
 
-use super::{Broker, ClusterImage, ConfigMap, ConfigResource, Record, Topic};
+use tuning::config::ConfigMap;
+
+use super::{Broker, ClusterImage, ConfigResource, Record, Topic};
 
 impl ClusterImage {
     /// The records that build this image from the empty one.

@@ -17,9 +17,6 @@ use engine::types::NodeId;
 
 use super::item::{Item, ItemError, StoredHardState, u64_at};
 
-/// Largest snapshot that is written or read.
-pub const SNAPSHOT_BYTES_MAX: usize = 256 << 20;
-
 const MAGIC: [u8; 4] = *b"RMSN";
 const VERSION: u16 = 1;
 const HEADER_BYTES: usize = 16;
@@ -82,8 +79,8 @@ impl Blob {
     /// The stored form.
     ///
     /// # Errors
-    /// The size it would have, when that is above [`SNAPSHOT_BYTES_MAX`].
-    pub fn encode(&self) -> Result<Vec<u8>, usize> {
+    /// The size it would have, when that is above `bytes_max`.
+    pub fn encode(&self, bytes_max: usize) -> Result<Vec<u8>, usize> {
         let mut body = Vec::with_capacity(self.image.len() + 256);
         body.extend_from_slice(&self.identity.raft_id.to_le_bytes());
         body.extend_from_slice(&self.identity.node.0.to_le_bytes());
@@ -104,15 +101,15 @@ impl Blob {
             body.extend_from_slice(&item);
         }
         let bytes = HEADER_BYTES + body.len();
-        if bytes > SNAPSHOT_BYTES_MAX { Err(bytes) } else { Ok(with_header(&body)) }
+        if bytes > bytes_max { Err(bytes) } else { Ok(with_header(&body)) }
     }
 
     /// The snapshot stored in `bytes`.
     ///
     /// # Errors
     /// [`BlobError`]; nothing is allocated before length and checksum are right.
-    pub fn decode(bytes: &[u8]) -> Result<Self, BlobError> {
-        let mut body = Reader { bytes: checked_body(bytes)?, whole: bytes.len() };
+    pub fn decode(bytes: &[u8], bytes_max: usize) -> Result<Self, BlobError> {
+        let mut body = Reader { bytes: checked_body(bytes, bytes_max)?, whole: bytes.len() };
         let identity = Identity {
             raft_id: body.u64()?,
             node: NodeId(body.u32()? as i32),
@@ -145,11 +142,11 @@ fn with_header(body: &[u8]) -> Vec<u8> {
     out
 }
 
-fn checked_body(bytes: &[u8]) -> Result<&[u8], BlobError> {
+fn checked_body(bytes: &[u8], bytes_max: usize) -> Result<&[u8], BlobError> {
     let Some((header, body)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
         return Err(BlobError::Length(bytes.len()));
     };
-    if bytes.len() > SNAPSHOT_BYTES_MAX {
+    if bytes.len() > bytes_max {
         return Err(BlobError::Length(bytes.len()));
     }
     if header[..4] != MAGIC {

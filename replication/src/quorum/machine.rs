@@ -28,6 +28,15 @@ const LOG_BYTES_MAX_FACTOR: usize = 4;
 /// Names a proposal until it is decided.
 pub(super) type Ticket = u64;
 
+/// How large the log and its snapshot may become, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LogLimits {
+    /// Entries since the last snapshot, before they are replaced by one.
+    pub log_bytes_max: usize,
+    /// One snapshot.
+    pub snapshot_bytes_max: usize,
+}
+
 /// One replica and its image.
 pub(super) struct Machine {
     replica: Replica,
@@ -38,7 +47,7 @@ pub(super) struct Machine {
     /// Proposals in flight, in log order.
     waiting: VecDeque<Waiting>,
     ticket_next: Ticket,
-    log_bytes_max: usize,
+    limits: LogLimits,
 }
 
 struct Waiting {
@@ -63,9 +72,9 @@ impl Machine {
     ///
     /// # Errors
     /// [`QuorumError::Damaged`] when the image in the blob is not readable.
-    pub(super) fn recover(store: RaftStore, log_bytes_max: usize) -> Result<Self, QuorumError> {
+    pub(super) fn recover(store: RaftStore, limits: LogLimits) -> Result<Self, QuorumError> {
         let (applied_index, image) = store.snapshot_image();
-        let applied = image_of(image)?;
+        let applied = image_of(image, limits.snapshot_bytes_max)?;
         Ok(Self {
             replica: Replica::new(store),
             applied,
@@ -73,7 +82,7 @@ impl Machine {
             projected: None,
             waiting: VecDeque::new(),
             ticket_next: 0,
-            log_bytes_max,
+            limits,
         })
     }
 
@@ -128,7 +137,7 @@ impl Machine {
     /// # Errors
     /// Not leading, too large, too much in flight, or records that do not fold; nothing is appended.
     pub(super) fn propose(&mut self, records: &[Record]) -> Result<Ticket, QuorumError> {
-        if self.replica.store().bytes() > LOG_BYTES_MAX_FACTOR * self.log_bytes_max {
+        if self.replica.store().bytes() > LOG_BYTES_MAX_FACTOR * self.limits.log_bytes_max {
             return Err(QuorumError::Busy);
         }
         let projected = self.projected()?.with(records).map_err(QuorumError::Misfit)?;
@@ -199,7 +208,7 @@ impl Machine {
 
     fn install(&mut self, done: &mut Done) -> Result<(), QuorumError> {
         let (index, image) = self.replica.store().snapshot_image();
-        self.applied = image_of(image)?;
+        self.applied = image_of(image, self.limits.snapshot_bytes_max)?;
         self.applied_index = index;
         done.published = true;
         while self.waiting.front().is_some_and(|w| w.index <= index) {
@@ -236,11 +245,13 @@ impl Machine {
     /// [`QuorumError::TooLarge`] when the image does not fit a snapshot.
     pub(super) fn compaction(&self) -> Result<Option<Blob>, QuorumError> {
         let store = self.replica.store();
-        let is_due = store.bytes() > self.log_bytes_max || store.is_snapshot_wanted();
+        let is_due = store.bytes() > self.limits.log_bytes_max || store.is_snapshot_wanted();
         if !is_due || self.applied_index == store.snapshot_image().0 {
             return Ok(None);
         }
-        let image = encode_image(&self.applied.records()).map_err(QuorumError::TooLarge)?;
+        let records = self.applied.records();
+        let image = encode_image(&records, self.limits.snapshot_bytes_max)
+            .map_err(QuorumError::TooLarge)?;
         Ok(Some(self.replica.blob_at(self.applied_index, image)))
     }
 
@@ -250,12 +261,12 @@ impl Machine {
     }
 }
 
-fn image_of(bytes: &[u8]) -> Result<Arc<ClusterImage>, QuorumError> {
+fn image_of(bytes: &[u8], bytes_max: usize) -> Result<Arc<ClusterImage>, QuorumError> {
     if bytes.is_empty() {
         return Ok(Arc::new(ClusterImage::empty()));
     }
     let damaged = |e: &dyn std::fmt::Display| QuorumError::Damaged(e.to_string());
-    let records = decode_image(bytes).map_err(|e| damaged(&e))?;
+    let records = decode_image(bytes, bytes_max).map_err(|e| damaged(&e))?;
     let image = ClusterImage::empty().with(&records).map_err(|e| damaged(&e))?;
     Ok(Arc::new(image))
 }

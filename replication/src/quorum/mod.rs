@@ -19,13 +19,13 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use blob::{Blob, BlobError, Identity, SNAPSHOT_BYTES_MAX};
+pub use blob::{Blob, BlobError, Identity};
 pub use item::{EntryKind, Item, ItemError, StoredEntry, StoredHardState};
 pub use journal::{MetadataJournal, Recovered, Write};
 pub use membership::Change;
-pub use shell::{DECISIONS_MAX, Quorum};
+pub use shell::Quorum;
 
-use crate::image::{FoldError, Record, encode_image};
+use crate::image::{FoldError, RECORDS_BYTES_MAX, Record, encode_image};
 
 /// Why a decision was not committed, or the quorum cannot start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,7 +96,8 @@ pub struct QuorumStatus {
 pub fn first_voter(identity: Identity, records: &[Record]) -> Blob {
     assert!(identity.raft_id != 0, "a raft id is drawn until it is not zero");
     let image = crate::image::ClusterImage::empty().with(records).expect("first records fold");
-    let image = encode_image(&image.records()).expect("the first image is small");
+    let image =
+        encode_image(&image.records(), RECORDS_BYTES_MAX).expect("the first image is small");
     let hard_state = StoredHardState { term: 1, vote: 0, commit: 1 };
     let voters = vec![identity.raft_id];
     let (learners, tail) = (Vec::new(), Vec::new());

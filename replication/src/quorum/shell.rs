@@ -15,25 +15,17 @@ use std::sync::Arc;
 use engine::rt::sync::{Event, OneReceiver, OneSender, oneshot};
 use engine::rt::{Group, Rt};
 use engine::types::NodeId;
+use tuning::limits::Limits;
 
 use super::blob::{Blob, Identity};
 use super::item::Item;
 use super::journal::{MetadataJournal, Recovered};
-use super::machine::{Done, Machine, Ticket};
+use super::machine::{Done, LogLimits, Machine, Ticket};
 use super::replica::Turn;
 use super::store::RaftStore;
 use super::{QuorumError, QuorumStatus, first_voter};
 use crate::controller::{Decision, format_cluster};
-use crate::image::{ClusterImage, Record};
-
-/// Decisions that may wait for their commit; more are refused as busy.
-pub const DECISIONS_MAX: usize = 1024;
-
-/// Bytes of log entries after which the log is replaced by a snapshot.
-const LOG_BYTES_MAX: usize = 4 << 20;
-
-/// Records per proposal when many independent ones are committed.
-const RECORDS_PER_PROPOSAL: usize = 4096;
+use crate::image::{ClusterImage, RECORDS_BYTES_MAX, Record};
 
 /// A handle to the metadata quorum of this node. Clones are the same quorum; shard 0 only.
 #[derive(Clone)]
@@ -56,6 +48,7 @@ struct Shared {
     waiting: RefCell<BTreeMap<Ticket, OneSender<Result<(), QuorumError>>>>,
     deciding: Cell<usize>,
     fault: RefCell<Option<QuorumError>>,
+    limits: Limits,
 }
 
 impl Quorum {
@@ -79,7 +72,7 @@ impl Quorum {
         };
         let identity = Identity { raft_id, node, directory };
         let blob = first_voter(identity, &format_cluster(cluster_id));
-        let bytes = blob.encode().map_err(QuorumError::TooLarge)?;
+        let bytes = blob.encode(RECORDS_BYTES_MAX).map_err(QuorumError::TooLarge)?;
         journal.replace(bytes).await.map_err(QuorumError::Storage)?;
         Ok(identity)
     }
@@ -98,8 +91,9 @@ impl Quorum {
         recovered: Recovered,
         node: NodeId,
         directory: [u8; 16],
+        limits: &Limits,
     ) -> Result<Self, QuorumError> {
-        let mut machine = recover(recovered, node, directory)?;
+        let mut machine = recover(recovered, node, directory, log_limits(limits))?;
         if !machine.is_alone() {
             return Err(QuorumError::Peers);
         }
@@ -116,6 +110,7 @@ impl Quorum {
             waiting: RefCell::new(BTreeMap::new()),
             deciding: Cell::new(0),
             fault: RefCell::new(None),
+            limits: *limits,
         });
         let committer = shared.clone();
         drop(rt.spawn(Group::Replication, async move { committer.run().await }));
@@ -188,7 +183,7 @@ impl Quorum {
     /// # Errors
     /// See [`QuorumError`].
     pub async fn propose(&self, records: &[Record]) -> Result<(), QuorumError> {
-        for chunk in records.chunks(RECORDS_PER_PROPOSAL) {
+        for chunk in records.chunks(self.shared.limits.metadata_records_per_proposal_max as usize) {
             self.decide(|_| Decision { records: chunk.to_vec(), answer: () }).await?;
         }
         Ok(())
@@ -215,14 +210,22 @@ impl Quorum {
     }
 }
 
+fn log_limits(limits: &Limits) -> LogLimits {
+    LogLimits {
+        log_bytes_max: limits.metadata_log_bytes_max as usize,
+        snapshot_bytes_max: limits.metadata_snapshot_bytes_max as usize,
+    }
+}
+
 fn recover(
     recovered: Recovered,
     node: NodeId,
     directory: [u8; 16],
+    limits: LogLimits,
 ) -> Result<Machine, QuorumError> {
     let damaged = |e: &dyn std::fmt::Display| QuorumError::Damaged(e.to_string());
     let snapshot = recovered.snapshot.ok_or_else(|| damaged(&"it is missing"))?;
-    let blob = Blob::decode(&snapshot).map_err(|e| damaged(&e))?;
+    let blob = Blob::decode(&snapshot, limits.snapshot_bytes_max).map_err(|e| damaged(&e))?;
     let found = blob.identity;
     if (found.node, found.directory) != (node, directory) {
         let name = |node: NodeId, directory: [u8; 16]| {
@@ -235,7 +238,7 @@ fn recover(
     for item in &recovered.items {
         store.put(Item::decode(item).map_err(|e| damaged(&e))?);
     }
-    Machine::recover(store, LOG_BYTES_MAX)
+    Machine::recover(store, limits)
 }
 
 impl Shared {
@@ -309,7 +312,7 @@ impl Shared {
             return Ok(true);
         }
         let due = self.machine.borrow().compaction();
-        let Some((blob, bytes)) = encoded(due) else { return Ok(false) };
+        let Some((blob, bytes)) = encoded(due, self.snapshot_bytes_max()) else { return Ok(false) };
         self.while_writing(self.journal.replace(bytes)).await?;
         self.machine.borrow_mut().compacted(blob);
         self.gap.notify_all();
@@ -318,7 +321,7 @@ impl Shared {
 
     async fn write(&self, turn: &Turn) -> Result<(), QuorumError> {
         if let Some(blob) = &turn.install {
-            let bytes = blob.encode().map_err(QuorumError::TooLarge)?;
+            let bytes = blob.encode(self.snapshot_bytes_max()).map_err(QuorumError::TooLarge)?;
             self.while_writing(self.journal.replace(bytes)).await?;
         }
         if !turn.items.is_empty() {
@@ -351,6 +354,10 @@ impl Shared {
         self.gap.notify_all();
     }
 
+    fn snapshot_bytes_max(&self) -> usize {
+        log_limits(&self.limits).snapshot_bytes_max
+    }
+
     fn fail(&self, fault: &QuorumError) {
         tracing::error!(%fault, "the metadata quorum stops on this node");
         *self.fault.borrow_mut() = Some(fault.clone());
@@ -365,9 +372,9 @@ impl Shared {
 
 /// A compaction that is due and possible. An image that is too large to store is an alarm: the log
 /// grows on, until the machine refuses proposals.
-fn encoded(due: Result<Option<Blob>, QuorumError>) -> Option<(Blob, Vec<u8>)> {
+fn encoded(due: Result<Option<Blob>, QuorumError>, bytes_max: usize) -> Option<(Blob, Vec<u8>)> {
     let encoded = due.and_then(|blob| {
-        blob.map(|blob| match blob.encode() {
+        blob.map(|blob| match blob.encode(bytes_max) {
             Ok(bytes) => Ok((blob, bytes)),
             Err(bytes) => Err(QuorumError::TooLarge(bytes)),
         })
@@ -379,13 +386,13 @@ fn encoded(due: Result<Option<Blob>, QuorumError>) -> Option<(Blob, Vec<u8>)> {
     })
 }
 
-/// One of [`DECISIONS_MAX`] places, given back when dropped.
+/// One of `metadata_decisions_max` places, given back when dropped.
 struct Place<'a>(&'a Cell<usize>);
 
 impl<'a> Place<'a> {
     fn take(shared: &'a Shared) -> Result<Self, QuorumError> {
         let taken = shared.deciding.get();
-        if taken >= DECISIONS_MAX {
+        if taken >= shared.limits.metadata_decisions_max as usize {
             return Err(QuorumError::Busy);
         }
         shared.deciding.set(taken + 1);

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use engine::types::NodeId;
 use raft::eraftpb::{Message, MessageType};
 
-use super::machine::{Done, Machine};
+use super::machine::{Done, LogLimits, Machine};
 use super::store::RaftStore;
 use super::*;
 use crate::controller::format_cluster;
 
 const LOG_BYTES_MAX: usize = 4096;
+const SNAPSHOT_BYTES_MAX: usize = 1 << 20;
 
 /// What a journal would hold: a snapshot and the items after it, as bytes.
 #[derive(Clone, Default)]
@@ -21,15 +22,17 @@ struct Stored {
 
 impl Stored {
     fn new(blob: &Blob) -> Self {
-        Self { blob: blob.encode().unwrap(), items: Vec::new() }
+        Self { blob: blob.encode(SNAPSHOT_BYTES_MAX).unwrap(), items: Vec::new() }
     }
 
     fn recover(&self) -> Machine {
-        let mut store = RaftStore::from_blob(Blob::decode(&self.blob).unwrap());
+        let mut store = RaftStore::from_blob(Blob::decode(&self.blob, SNAPSHOT_BYTES_MAX).unwrap());
         for item in &self.items {
             store.put(Item::decode(item).unwrap());
         }
-        Machine::recover(store, LOG_BYTES_MAX).unwrap()
+        let limits =
+            LogLimits { log_bytes_max: LOG_BYTES_MAX, snapshot_bytes_max: SNAPSHOT_BYTES_MAX };
+        Machine::recover(store, limits).unwrap()
     }
 }
 
@@ -323,12 +326,18 @@ fn stored_forms_are_fixed_and_checked() {
     let mut blob = first_voter(identity(7), &format_cluster("cluster"));
     blob.learners = vec![9];
     blob.tail = items.to_vec();
-    let bytes = blob.encode().unwrap();
-    assert_eq!(Blob::decode(&bytes).as_ref(), Ok(&blob));
+    let bytes = blob.encode(SNAPSHOT_BYTES_MAX).unwrap();
+    assert_eq!(Blob::decode(&bytes, SNAPSHOT_BYTES_MAX).as_ref(), Ok(&blob));
     for at in 0..bytes.len() {
         let mut flipped = bytes.clone();
         flipped[at] ^= 1;
-        assert!(Blob::decode(&flipped).is_err(), "a flipped bit at {at} was not seen");
-        assert!(Blob::decode(&bytes[..at]).is_err(), "cut at {at} was not seen");
+        assert!(
+            Blob::decode(&flipped, SNAPSHOT_BYTES_MAX).is_err(),
+            "a flipped bit at {at} was not seen"
+        );
+        assert!(
+            Blob::decode(&bytes[..at], SNAPSHOT_BYTES_MAX).is_err(),
+            "cut at {at} was not seen"
+        );
     }
 }

@@ -1,0 +1,149 @@
+//! Changing configurations. What a key may hold is `tuning::config`'s; here stands whose key it is.
+//!
+//! A resource is changed whole or not at all: all its alterations fold into a new map that is
+//! validated, and the difference to the stored map becomes records.
+
+use std::collections::BTreeSet;
+
+use engine::types::NodeId;
+use tuning::config::{AlterOp, Alteration, ConfigError, ConfigMap, Scope, alter};
+
+use super::{ControllerError, Decision};
+use crate::image::{ClusterImage, ConfigResource, Record};
+
+/// What a configuration belongs to, as requests name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ResourceRef {
+    /// A topic, by name.
+    Topic(String),
+    /// A broker; `None` is the cluster-wide default (the empty resource name).
+    Broker(Option<NodeId>),
+}
+
+/// One resource of an IncrementalAlterConfigs request.
+#[derive(Clone, Debug)]
+pub struct AlterResource<'a> {
+    /// Whose configuration.
+    pub resource: ResourceRef,
+    /// What to change, in order.
+    pub alterations: Vec<Alteration<'a>>,
+}
+
+/// Decides an IncrementalAlterConfigs request: one answer per resource, in request order. A resource
+/// that stands twice is refused wherever it stands (42). With `validate_only` nothing is recorded.
+pub fn alter_configs(
+    image: &ClusterImage,
+    resources: &[AlterResource<'_>],
+    validate_only: bool,
+) -> Decision<Vec<Result<(), ControllerError>>> {
+    let change = |resource: &AlterResource<'_>, scope: Scope, stored: &ConfigMap| {
+        alter(scope, stored, &resource.alterations)
+    };
+    let decide = Request { image, validate_only };
+    decide.each(resources, |resource| &resource.resource, change)
+}
+
+/// One resource of a legacy AlterConfigs request: its whole new configuration.
+#[derive(Clone, Debug)]
+pub struct ReplaceResource<'a> {
+    /// Whose configuration.
+    pub resource: ResourceRef,
+    /// Every key that is to be set; the others return to their defaults.
+    pub configs: Vec<(&'a str, Option<&'a str>)>,
+}
+
+/// Decides a legacy AlterConfigs request, which replaces all overrides of a resource.
+pub fn replace_configs(
+    image: &ClusterImage,
+    resources: &[ReplaceResource<'_>],
+    validate_only: bool,
+) -> Decision<Vec<Result<(), ControllerError>>> {
+    let change = |resource: &ReplaceResource<'_>, scope: Scope, _: &ConfigMap| {
+        let set = |&(name, value)| Alteration { name, op: AlterOp::Set, value };
+        let alterations: Vec<_> = resource.configs.iter().map(set).collect();
+        alter(scope, &ConfigMap::new(), &alterations)
+    };
+    let decide = Request { image, validate_only };
+    decide.each(resources, |resource| &resource.resource, change)
+}
+
+struct Request<'a> {
+    image: &'a ClusterImage,
+    validate_only: bool,
+}
+
+impl Request<'_> {
+    fn each<R>(
+        &self,
+        items: &[R],
+        name: impl Fn(&R) -> &ResourceRef,
+        change: impl Fn(&R, Scope, &ConfigMap) -> Result<ConfigMap, ConfigError>,
+    ) -> Decision<Vec<Result<(), ControllerError>>> {
+        let mut seen = BTreeSet::new();
+        let repeated: BTreeSet<_> =
+            items.iter().map(&name).filter(|name| !seen.insert(*name)).collect();
+        let mut records = Vec::new();
+        let answer = items.iter().map(|item| {
+            let name = name(item);
+            if repeated.contains(name) {
+                return Err(ControllerError::Duplicate(shown(name)));
+            }
+            let (resource, scope, stored) = self.stored(name)?;
+            let changed = change(item, scope, stored).map_err(ControllerError::Config)?;
+            if !self.validate_only {
+                difference(resource, stored, &changed, &mut records);
+            }
+            Ok(())
+        });
+        let answer = answer.collect();
+        Decision { records, answer }
+    }
+
+    fn stored(
+        &self,
+        name: &ResourceRef,
+    ) -> Result<(ConfigResource, Scope, &ConfigMap), ControllerError> {
+        static NONE: ConfigMap = ConfigMap::new();
+        let broker = |node| self.image.broker_configs(node).map_or(&NONE, |map| &**map);
+        match name {
+            ResourceRef::Topic(name) => {
+                let unknown = || ControllerError::UnknownTopic(name.clone());
+                let topic = self.image.topic_by_name(name).ok_or_else(unknown)?;
+                Ok((ConfigResource::Topic(topic.id.0), Scope::Topic, &topic.configs))
+            }
+            ResourceRef::Broker(None) => {
+                Ok((ConfigResource::ClusterDefault, Scope::Broker, broker(None)))
+            }
+            ResourceRef::Broker(Some(node)) if self.image.broker(*node).is_none() => {
+                Err(ControllerError::UnknownBroker(*node))
+            }
+            ResourceRef::Broker(Some(node)) => {
+                Ok((ConfigResource::Broker(node.0), Scope::Broker, broker(Some(*node))))
+            }
+        }
+    }
+}
+
+fn shown(name: &ResourceRef) -> String {
+    match name {
+        ResourceRef::Topic(name) => format!("topic {name}"),
+        ResourceRef::Broker(None) => "the default of all brokers".to_owned(),
+        ResourceRef::Broker(Some(node)) => format!("broker {node}"),
+    }
+}
+
+fn difference(
+    resource: ConfigResource,
+    before: &ConfigMap,
+    after: &ConfigMap,
+    out: &mut Vec<Record>,
+) {
+    let gone = before.keys().filter(|name| !after.contains_key(*name)).map(|name| (name, None));
+    let set = after.iter().filter(|(name, value)| before.get(*name) != Some(*value));
+    let set = set.map(|(name, value)| (name, Some(value.clone())));
+    out.extend(gone.chain(set).map(|(name, value)| Record::ConfigChanged {
+        resource,
+        name: name.clone(),
+        value,
+    }));
+}
