@@ -58,6 +58,13 @@ pub const RECV_SOME_BYTES_MAX: usize = 4096;
 /// One constructor of these serves both drivers.
 pub type ShardMain = Box<dyn FnOnce(Rt) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
+/// What `main` runs on a shard, boxed.
+pub fn shard_main<F: Future<Output = ()> + 'static>(
+    main: impl FnOnce(Rt) -> F + Send + 'static,
+) -> ShardMain {
+    Box::new(move |rt| Box::pin(main(rt)))
+}
+
 /// A shard's handle to its executor and its door. Clones are the same shard. `!Send`.
 #[derive(Clone)]
 pub struct Rt {
