@@ -1,6 +1,8 @@
 //! A core's world: the shard runtime, its memory, its journal and its partition logs.
 
 pub mod batch;
+pub mod journal;
+pub mod log;
 pub mod memory;
 pub mod rt;
 pub mod types;

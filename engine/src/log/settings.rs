@@ -1,0 +1,43 @@
+//! What a topic's configuration means to a partition's log.
+
+use crate::batch::TimestampType;
+
+/// Smallest `segment.bytes` that is kept: one append block, so that a roll is worth its files.
+pub const SEGMENT_BYTES_MIN: u32 = 64 << 10;
+
+/// Largest `segment.bytes`: positions are 32 bits, with room for one more batch.
+pub const SEGMENT_BYTES_MAX: u32 = 1 << 31;
+
+/// The settings of one partition; may change at any time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionSettings {
+    /// `segment.bytes`: a segment that would grow past it is rolled.
+    pub segment_bytes: u32,
+    /// `index.interval.bytes`: distance of index entries.
+    pub index_interval_bytes: u32,
+    /// `message.timestamp.type`.
+    pub timestamp_type: TimestampType,
+    /// `producer.id.expiration.ms` of the broker.
+    pub producer_expiry_ms: i64,
+}
+
+impl Default for PartitionSettings {
+    /// Kafka's defaults.
+    fn default() -> Self {
+        Self {
+            segment_bytes: 1 << 30,
+            index_interval_bytes: 4096,
+            timestamp_type: TimestampType::CreateTime,
+            producer_expiry_ms: 86_400_000,
+        }
+    }
+}
+
+impl PartitionSettings {
+    /// The same within the bounds that the format has.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        self.segment_bytes = self.segment_bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+        self
+    }
+}

@@ -1,0 +1,98 @@
+//! What a checkpoint holds of a partition, and its encoding (`FORMAT.md` §5).
+
+use super::epochs::LeaderEpochs;
+use super::producers::Producers;
+use super::segment::{CarryPlace, SegmentRecord};
+use crate::journal::fields::{Reader, Writer};
+use crate::journal::format::FormatError;
+use crate::types::{Offset, PartitionId, PartitionIndex, Term, TopicId};
+
+/// A partition as of one journal position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionState {
+    /// The partition.
+    pub id: PartitionId,
+    /// Its storage term.
+    pub term: Term,
+    /// Offset of the first record that may be read.
+    pub log_start: Offset,
+    /// Its segments in order; the last is the one that appends go to.
+    pub segments: Vec<SegmentRecord>,
+    /// Where the sub-block tail of the last segment lies in the journal, if it lies in one piece.
+    pub carry: Option<CarryPlace>,
+    /// Its leader epochs.
+    pub epochs: LeaderEpochs,
+    /// Its producers.
+    pub producers: Producers,
+}
+
+impl PartitionState {
+    /// Offset after the last record.
+    ///
+    /// # Panics
+    /// Never: a state has at least one segment, which `decode` checks.
+    #[must_use]
+    pub fn log_end(&self) -> Offset {
+        self.segments.last().expect("a partition has an active segment").end_offset
+    }
+
+    /// Encodes a list of partitions: the body of a shard's checkpoint.
+    #[must_use]
+    pub fn encode_all<'a>(states: impl ExactSizeIterator<Item = &'a Self>) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.count(states.len());
+        for state in states {
+            state.encode(&mut w);
+        }
+        w.finish()
+    }
+
+    fn encode(&self, w: &mut Writer) {
+        w.raw(&self.id.topic.0).i32(self.id.index.0).u64(self.term.0).i64(self.log_start.0);
+        w.count(self.segments.len());
+        for segment in &self.segments {
+            segment.encode(w);
+        }
+        w.u8(u8::from(self.carry.is_some()));
+        if let Some(carry) = &self.carry {
+            carry.encode(w);
+        }
+        self.epochs.encode(w);
+        self.producers.encode(w);
+    }
+
+    /// Decodes a list of partitions.
+    ///
+    /// # Errors
+    /// If the bytes end early, go on after the last partition, or hold a partition without segment.
+    pub fn decode_all(bytes: &[u8]) -> Result<Vec<Self>, FormatError> {
+        const WHAT: &str = "checkpointed partition";
+        let short = FormatError::short(WHAT);
+        let mut r = Reader::new(bytes);
+        let count = r.count(36).map_err(&short)?;
+        let mut states = Vec::new();
+        for _ in 0..count {
+            states.push(Self::decode(&mut r).map_err(&short)?);
+        }
+        if r.left() != 0 {
+            return Err(FormatError::Field { what: WHAT, field: "count" });
+        }
+        if states.iter().any(|state| state.segments.is_empty()) {
+            return Err(FormatError::Field { what: WHAT, field: "segments" });
+        }
+        Ok(states)
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<Self, crate::journal::fields::Short> {
+        let id = PartitionId { topic: TopicId(r.array()?), index: PartitionIndex(r.i32()?) };
+        let (term, log_start) = (Term(r.u64()?), Offset(r.i64()?));
+        let mut segments = Vec::new();
+        for _ in 0..r.count(SegmentRecord::ENCODED_BYTES)? {
+            segments.push(SegmentRecord::decode(r)?);
+        }
+        let carry = if r.u8()? != 0 { Some(CarryPlace::decode(r)?) } else { None };
+        let epochs = LeaderEpochs::decode(r)?;
+        let producers = Producers::decode(r)?;
+        Ok(Self { id, term, log_start, segments, carry, epochs, producers })
+    }
+}
