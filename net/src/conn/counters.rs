@@ -74,6 +74,8 @@ counters! {
     too_slow,
     /// Connections closed by `connections.max.idle.ms`.
     idle,
+    /// Requests that were served but whose answer could not be encoded.
+    failed_answers,
     /// Requests whose handler panicked; each closed its connection.
     panics,
 }

@@ -16,7 +16,7 @@ use engine::rt::{Errno, Group, Listener, Stream};
 
 use super::admission::Admission;
 use super::serve::{Shared, connection};
-use super::service::{Client, Service};
+use super::service::{Client, Complaint, Service};
 
 /// How long to wait after an accept failed for want of a resource.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -90,7 +90,8 @@ fn seat<S: Service>(
     let entered = room.admission.borrow_mut().enter(peer.ip());
     if let Err(crowded) = entered {
         shared.counters.connections_refused.add_one();
-        shared.service.offended(&client, &crowded.to_string());
+        let complaint = Complaint::of_connection("too many connections", crowded.to_string());
+        shared.service.complain(&client, &complaint);
         stream.shutdown();
         return;
     }

@@ -22,7 +22,7 @@ use super::counters::Counters;
 use super::framing::Refusal;
 use super::lanes::{LaneLimits, Lanes};
 use super::pipeline::{Class, Outcome, Pipeline, PipelineLimits, Ticket};
-use super::service::{Admitted, Answer, Client, Frame, Offence, Ordered, Service};
+use super::service::{Admitted, Answer, Client, Complaint, Frame, Offence, Ordered, Service};
 use super::signal::Signal;
 use super::unwind::{catch, catch_now};
 use super::{read, write};
@@ -218,7 +218,8 @@ pub async fn connection<S: Service>(shared: Shared<S>, stream: Stream, client: C
     shared.counters.connections_closed.add_one();
     count(&shared.counters, &ending);
     if let Ending::Refused(_) | Ending::TooSlow = &ending {
-        shared.service.offended(&client, &ending.to_string());
+        let complaint = Complaint::of_connection("bad frame", ending.to_string());
+        shared.service.complain(&client, &complaint);
     }
     ending
 }
@@ -250,8 +251,7 @@ async fn reading<S: Service>(
             Ok(Ok(admitted)) => start(shared, seat, client, admitted, frame).await,
             Ok(Err(offence)) => close_for(shared, seat, client, &offence).await,
             Err(panic) => {
-                shared.counters.panics.add_one();
-                shared.service.offended(client, &format!("reading a header panicked: {panic}"));
+                panicked(shared, client, panic);
                 seat.close_in_order().await;
             }
         }
@@ -282,8 +282,7 @@ async fn start<S: Service>(
                 Outcome::Close
             }
             Err(panic) => {
-                shared.counters.panics.add_one();
-                shared.service.offended(&client, &format!("answering panicked: {panic}"));
+                panicked(&shared, &client, panic);
                 Outcome::Close
             }
         };
@@ -303,12 +302,18 @@ async fn close_for<S: Service>(
 }
 
 fn report<S: Service>(shared: &Shared<S>, client: &Client, offence: &Offence) {
-    let (counter, text) = match offence {
-        Offence::Malformed(text) => (&shared.counters.malformed_requests, text),
-        Offence::Unsupported(text) => (&shared.counters.unsupported_requests, text),
+    let (counter, complaint) = match offence {
+        Offence::Malformed(complaint) => (&shared.counters.malformed_requests, complaint),
+        Offence::Unsupported(complaint) => (&shared.counters.unsupported_requests, complaint),
+        Offence::Ours(complaint) => (&shared.counters.failed_answers, complaint),
     };
     counter.add_one();
-    shared.service.offended(client, text);
+    shared.service.complain(client, complaint);
+}
+
+fn panicked<S: Service>(shared: &Shared<S>, client: &Client, panic: String) {
+    shared.counters.panics.add_one();
+    shared.service.complain(client, &Complaint::of_connection("panic", panic));
 }
 
 impl Seat {
@@ -324,7 +329,7 @@ impl Seat {
         self.until(|pipeline| pipeline.may_start(Class::Lookup, 0)).await;
         let ticket = self.link.pipeline().start(Class::Lookup, 0);
         self.link.finish(ticket, Outcome::Close);
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -49,13 +49,36 @@ pub struct Admitted<R> {
     pub request: R,
 }
 
-/// Why a connection is closed for what its client sent.
+/// One thing that is wrong, as it is logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// What kind of mistake: lines of one kind and client are told once in a while.
+    pub kind: &'static str,
+    /// The client's name for itself, clipped.
+    pub client_id: Option<String>,
+    /// API key and version.
+    pub api: Option<(i16, i16)>,
+    /// What is wrong, and what to do.
+    pub text: String,
+}
+
+impl Complaint {
+    /// A complaint about the connection itself.
+    #[must_use]
+    pub fn of_connection(kind: &'static str, text: String) -> Self {
+        Self { kind, client_id: None, api: None, text }
+    }
+}
+
+/// Why a connection is closed for one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Offence {
     /// Header or body could not be decoded.
-    Malformed(String),
+    Malformed(Complaint),
     /// An API key or version that is not served.
-    Unsupported(String),
+    Unsupported(Complaint),
+    /// The answer could not be given: our fault.
+    Ours(Complaint),
 }
 
 /// Says that the order of a produce is fixed, so that the next one may start.
@@ -97,6 +120,6 @@ pub trait Service: Clone + 'static {
         ordered: Ordered,
     ) -> impl Future<Output = Result<Outcome<Answer>, Offence>> + 'static;
 
-    /// Something the client did wrong; the service decides whether a log line is due.
-    fn offended(&self, client: &Client, what: &str);
+    /// Something went wrong with this client; the service decides whether a log line is due.
+    fn complain(&self, client: &Client, complaint: &Complaint);
 }

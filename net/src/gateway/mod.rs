@@ -1,4 +1,95 @@
-//! The gateway: one handler file per API family, driven by one table.
+//! The gateway: answers Kafka's requests on the shard where the client's socket is.
+//!
+//! One handler file per API family. `request` reads the front of a frame and sets up the answer,
+//! `table` says how requests relate to their neighbours, `errors` maps our errors to Kafka's codes,
+//! `shards` is how a handler reaches partitions and the controller. Handlers read the cluster
+//! image (shared, immutable) and this node's settings; partition state is never touched here.
+//!
+//! Not here yet: authorization (every client may do everything), quotas, fetch sessions, groups
+//! and transactions.
 
+mod admin;
+mod api_versions;
+mod cluster;
+mod configs;
+mod coordinator;
+pub mod errors;
+mod fetch;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
+mod producer_ids;
 pub mod report;
+pub mod request;
+mod run;
+pub mod shards;
+mod state;
 pub mod table;
+mod topics;
+
+use std::rc::Rc;
+
+use crate::conn::service::{Admitted, Client, Complaint, Frame, Offence, Ordered, Service};
+use crate::wire::api::ApiKey;
+
+use request::{Handled, Head};
+pub use shards::{AdminReply, AdminRequest, LocalFuture, Shards};
+pub use state::{Gateway, Settings};
+
+/// Everything that belongs to one request.
+struct Call {
+    gateway: Gateway,
+    client: Rc<Client>,
+    head: Head,
+    frame: Frame,
+    ordered: Ordered,
+}
+
+impl Service for Gateway {
+    type Request = Head;
+
+    fn admit(&self, _client: &Client, frame: &[u8]) -> Result<Admitted<Head>, Offence> {
+        request::admit(frame, self.fetch_bytes_max())
+    }
+
+    fn answer(
+        &self,
+        client: Rc<Client>,
+        head: Head,
+        frame: Frame,
+        ordered: Ordered,
+    ) -> impl Future<Output = Handled> + 'static {
+        let call = Call { gateway: self.clone(), client, head, frame, ordered };
+        dispatch(call)
+    }
+
+    fn complain(&self, client: &Client, complaint: &Complaint) {
+        self.report(client, complaint);
+    }
+}
+
+/// The dispatch table in code. Every key of `wire::api::APIS` has its arm; a test sends one request
+/// of each to make sure.
+async fn dispatch(call: Call) -> Handled {
+    match call.head.api.key {
+        ApiKey::PRODUCE => produce::handle(call).await,
+        ApiKey::FETCH => fetch::handle(call).await,
+        ApiKey::LIST_OFFSETS => list_offsets::handle(call).await,
+        ApiKey::METADATA => metadata::handle(call).await,
+        ApiKey::FIND_COORDINATOR => coordinator::handle(&call),
+        ApiKey::API_VERSIONS => api_versions::handle(&call),
+        ApiKey::CREATE_TOPICS => topics::create(call).await,
+        ApiKey::DELETE_TOPICS => topics::delete(call).await,
+        ApiKey::INIT_PRODUCER_ID => producer_ids::handle(call).await,
+        ApiKey::OFFSET_FOR_LEADER_EPOCH => offset_for_leader_epoch::handle(call).await,
+        ApiKey::DESCRIBE_CONFIGS => configs::describe(&call),
+        ApiKey::ALTER_CONFIGS => configs::alter_whole(call).await,
+        ApiKey::INCREMENTAL_ALTER_CONFIGS => configs::alter_incrementally(call).await,
+        ApiKey::DESCRIBE_CLUSTER => cluster::handle(&call),
+        key => Err(Offence::Ours(Complaint::of_connection(
+            "api without handler",
+            format!("{key:?} stands in the table of served APIs but has no handler"),
+        ))),
+    }
+}

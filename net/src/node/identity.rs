@@ -9,11 +9,12 @@
 //! 12  length        4  72
 //! 16  cluster id   16  random, or that of the cluster the node joined
 //! 32  directory id 16  random: a wiped disk is a new replica
-//! 48  raft id       8  random, above zero
-//! 56  node id       4
-//! 60  reserved      8  zero
+//! 48  node id       4
+//! 52  reserved     16  zero
 //! 68  crc32c        4  of bytes 0..68
 //! ```
+//!
+//! The raft id, drawn in the same moment, stands in the metadata journal (`replication::quorum`).
 //!
 //! A newer version refuses to start. A damaged file refuses to start too: guessing an identity
 //! would let two directories pass for one.
@@ -32,8 +33,6 @@ pub struct Identity {
     pub cluster_id: [u8; 16],
     /// This directory, 128 random bits.
     pub directory_id: [u8; 16],
-    /// This directory's name in the metadata quorum; above zero.
-    pub raft_id: u64,
     /// Kafka's node id, at least 0.
     pub node_id: NodeId,
 }
@@ -62,8 +61,7 @@ impl Identity {
         bytes[12..16].copy_from_slice(&(IDENTITY_BYTES as u32).to_le_bytes());
         bytes[16..32].copy_from_slice(&self.cluster_id);
         bytes[32..48].copy_from_slice(&self.directory_id);
-        bytes[48..56].copy_from_slice(&self.raft_id.to_le_bytes());
-        bytes[56..60].copy_from_slice(&self.node_id.0.to_le_bytes());
+        bytes[48..52].copy_from_slice(&self.node_id.0.to_le_bytes());
         let crc = crc32c::crc32c(&bytes[..68]);
         bytes[68..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -91,10 +89,9 @@ impl Identity {
         let identity = Self {
             cluster_id: array(&whole[16..32]),
             directory_id: array(&whole[32..48]),
-            raft_id: u64::from_le_bytes(array(&whole[48..56])),
-            node_id: NodeId(i32::from_le_bytes(array(&whole[56..60]))),
+            node_id: NodeId(i32::from_le_bytes(array(&whole[48..52]))),
         };
-        if identity.raft_id == 0 || identity.node_id.0 < 0 {
+        if identity.node_id.0 < 0 {
             return Err(IdentityError::Damaged);
         }
         Ok(identity)
@@ -124,7 +121,7 @@ mod tests {
     use super::*;
 
     fn sample() -> Identity {
-        Identity { cluster_id: [7; 16], directory_id: [9; 16], raft_id: 11, node_id: NodeId(1) }
+        Identity { cluster_id: [7; 16], directory_id: [9; 16], node_id: NodeId(1) }
     }
 
     #[test]

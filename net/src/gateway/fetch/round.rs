@@ -1,0 +1,164 @@
+//! One round of a fetch: every partition is asked once, within the bytes that are left.
+//!
+//! Several partitions are asked at once, each with the bytes set aside for it, so that together
+//! they cannot exceed the request; what one leaves over is there for those asked later. Only the
+//! first may exceed its share (KIP-74), and when it had nothing, one that has is asked again.
+
+use engine::rt::sync::join_all;
+use engine::types::Offset;
+use replication::partition::{
+    FetchCall, FetchOk, Isolation, PartitionError, PartitionReply, PartitionRequest,
+};
+
+use super::{Wanted, Wish};
+use crate::gateway::run::RUN_MAX;
+use crate::gateway::state::Gateway;
+use crate::wire::errors::ErrorCode;
+
+/// What one partition gave.
+pub(super) enum Found {
+    /// Its answer.
+    Read(FetchOk),
+    /// Its refusal.
+    Refused(PartitionError),
+    /// Nobody was asked.
+    Unknown(ErrorCode),
+}
+
+impl Found {
+    /// Record bytes.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Read(read) => read.views.iter().map(|view| view.len()).sum(),
+            Self::Refused(_) | Self::Unknown(_) => 0,
+        }
+    }
+
+    /// Whether the client has to hear it at once: an error, or that its log diverges.
+    pub(super) fn is_urgent(&self) -> bool {
+        match self {
+            Self::Read(read) => read.diverging.is_some(),
+            Self::Refused(_) | Self::Unknown(_) => true,
+        }
+    }
+
+    /// Up to where it may be read.
+    pub(super) fn bound(&self, isolation: Isolation) -> Option<Offset> {
+        match self {
+            Self::Read(read) => Some(match isolation {
+                Isolation::ReadUncommitted => read.high_watermark,
+                Isolation::ReadCommitted => read.last_stable_offset,
+            }),
+            Self::Refused(_) | Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// Asks every partition once; the answers stand in the order of the wish.
+pub(super) async fn round(gateway: &Gateway, wish: &Wish) -> Vec<Found> {
+    let mut found: Vec<Found> = Vec::with_capacity(wish.partitions.len());
+    let mut left = wish.bytes_max;
+    let mut nothing_yet = true;
+    while found.len() < wish.partitions.len() {
+        let rest = &wish.partitions[found.len()..];
+        let shares = shares(rest, left);
+        let asks = rest.iter().zip(&shares).enumerate().map(|(place, (wanted, share))| {
+            ask(gateway, wish, wanted, *share, nothing_yet && place == 0)
+        });
+        for answer in join_all(asks).await {
+            let bytes = answer.bytes();
+            nothing_yet &= bytes == 0;
+            left = left.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX));
+            found.push(answer);
+        }
+    }
+    if nothing_yet {
+        give_one(gateway, wish, &mut found).await;
+    }
+    found
+}
+
+/// The bytes that the next partitions may give each: as many partitions as the bytes left serve in
+/// full, at least one, and all that remain (with nothing) once no bytes are left.
+fn shares(rest: &[Wanted], left: u32) -> Vec<u32> {
+    let mut unclaimed = left;
+    let mut shares = Vec::new();
+    for wanted in rest.iter().take(RUN_MAX) {
+        let share = wanted.bytes_max.min(unclaimed);
+        if share < wanted.bytes_max && !shares.is_empty() && left > 0 {
+            break;
+        }
+        unclaimed -= share;
+        shares.push(share);
+    }
+    shares
+}
+
+async fn ask(
+    gateway: &Gateway,
+    wish: &Wish,
+    wanted: &Wanted,
+    bytes_max: u32,
+    at_least_one: bool,
+) -> Found {
+    let id = match wanted.id {
+        Ok(id) => id,
+        Err(code) => return Found::Unknown(code),
+    };
+    let call = FetchCall {
+        id,
+        from: wanted.from,
+        current_leader_epoch: wanted.current_leader_epoch,
+        last_fetched_epoch: wanted.last_fetched_epoch,
+        bytes_max,
+        at_least_one,
+        isolation: wish.isolation,
+    };
+    match gateway.shards().partition(id, PartitionRequest::Fetch(call)).await {
+        PartitionReply::Fetch(Ok(read)) => Found::Read(read),
+        PartitionReply::Fetch(Err(error)) => Found::Refused(error),
+        other => unreachable!("a fetch is answered by its own reply, not {other:?}"),
+    }
+}
+
+/// Nobody gave anything. If that is only because the first batch of a partition is larger than its
+/// share, the first such partition gives that batch.
+async fn give_one(gateway: &Gateway, wish: &Wish, found: &mut [Found]) {
+    let has_more = |(wanted, found): (&Wanted, &Found)| {
+        found.bound(wish.isolation).is_some_and(|bound| bound > wanted.from) && !found.is_urgent()
+    };
+    let place = wish.partitions.iter().zip(found.iter()).position(has_more);
+    if let Some(place) = place {
+        let wanted = &wish.partitions[place];
+        let share = wanted.bytes_max.min(wish.bytes_max);
+        found[place] = ask(gateway, wish, wanted, share, true).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(bytes_max: u32) -> Wanted {
+        Wanted {
+            topic: 0,
+            index: 0,
+            id: Err(ErrorCode::NONE),
+            from: Offset(0),
+            current_leader_epoch: None,
+            last_fetched_epoch: None,
+            bytes_max,
+        }
+    }
+
+    #[test]
+    fn shares_never_exceed_what_is_left_and_always_go_on() {
+        let rest: Vec<Wanted> = [10, 10, 10].map(wanted).into();
+        assert_eq!(shares(&rest, 100), [10, 10, 10]);
+        assert_eq!(shares(&rest, 25), [10, 10], "the third waits for what is left over");
+        assert_eq!(shares(&rest, 5), [5], "one is asked even if it cannot be served in full");
+        assert_eq!(shares(&rest, 0), [0, 0, 0], "the others still tell their watermarks");
+        let many: Vec<Wanted> = (0..100).map(|_| wanted(1)).collect();
+        assert_eq!(shares(&many, 1000).len(), RUN_MAX);
+    }
+}
