@@ -15,9 +15,9 @@ use rkyv::rancor;
 
 use super::Record;
 
-/// Largest stored form of one proposal, header included. A larger one is refused before it is
-/// written, and larger claims from disk are not read.
-pub const RECORDS_BYTES_MAX: usize = 16 << 20;
+/// Largest stored form of one proposal, header included: one entry of the metadata log. A larger one
+/// is refused before it is written, and larger claims from disk are not read.
+pub const RECORDS_BYTES_MAX: usize = engine::journal::meta::META_ENTRY_BYTES_MAX;
 
 const MAGIC: [u8; 4] = *b"RMMD";
 const VERSION: u16 = 1;

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine::types::{LeaderEpoch, NodeId, PartitionId, PartitionIndex, ProducerId, TopicId};
-use tuning::config::ConfigMap;
+pub use tuning::config::ConfigMap;
 
 pub use codec::{
     DecodeError, RECORDS_BYTES_MAX, decode_image, decode_records, encode_image, encode_records,

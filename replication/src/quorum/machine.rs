@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use raft::eraftpb::Message;
 
-use super::blob::Blob;
 use super::item::EntryKind;
 use super::membership::Change;
 use super::replica::{Replica, Turn};
+use super::snapshot::Snapshot;
 use super::store::RaftStore;
 use super::{QuorumError, QuorumStatus};
 use crate::image::{
@@ -68,10 +68,10 @@ pub(super) struct Done {
 }
 
 impl Machine {
-    /// Goes on from a stored blob and the items stored after it.
+    /// Goes on from what is stored.
     ///
     /// # Errors
-    /// [`QuorumError::Damaged`] when the image in the blob is not readable.
+    /// [`QuorumError::Damaged`] when the image in the snapshot is not readable.
     pub(super) fn recover(store: RaftStore, limits: LogLimits) -> Result<Self, QuorumError> {
         let (applied_index, image) = store.snapshot_image();
         let applied = image_of(image, limits.snapshot_bytes_max)?;
@@ -239,25 +239,31 @@ impl Machine {
         }
     }
 
-    /// A blob to replace the log by, when the log has grown past its limit or a peer needs one.
+    /// A snapshot to replace the log by, when that is due: the log has grown past its limit, a peer
+    /// needs one, or the journal is large (`is_journal_large`) for other reasons.
     ///
     /// # Errors
     /// [`QuorumError::TooLarge`] when the image does not fit a snapshot.
-    pub(super) fn compaction(&self) -> Result<Option<Blob>, QuorumError> {
+    pub(super) fn compaction(
+        &self,
+        is_journal_large: bool,
+    ) -> Result<Option<Snapshot>, QuorumError> {
         let store = self.replica.store();
-        let is_due = store.bytes() > self.limits.log_bytes_max || store.is_snapshot_wanted();
+        let is_due = store.bytes() > self.limits.log_bytes_max
+            || store.is_snapshot_wanted()
+            || is_journal_large;
         if !is_due || self.applied_index == store.snapshot_image().0 {
             return Ok(None);
         }
         let records = self.applied.records();
         let image = encode_image(&records, self.limits.snapshot_bytes_max)
             .map_err(QuorumError::TooLarge)?;
-        Ok(Some(self.replica.blob_at(self.applied_index, image)))
+        Ok(Some(self.replica.snapshot_at(self.applied_index, image)))
     }
 
-    /// The blob of [`Machine::compaction`] is durable.
-    pub(super) fn compacted(&mut self, blob: Blob) {
-        self.replica.compacted(blob);
+    /// The snapshot of [`Machine::compaction`] is durable.
+    pub(super) fn compacted(&mut self, snapshot: Snapshot) {
+        self.replica.compacted(snapshot);
     }
 }
 

@@ -12,7 +12,7 @@ use raft::eraftpb::{ConfChangeType, ConfChangeV2, Entry, EntryType};
 
 /// One change of one member, by raft id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(super) enum Change {
     /// Receives the log but has no vote.
     AddLearner(u64),
     /// Votes.

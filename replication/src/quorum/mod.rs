@@ -4,26 +4,25 @@
 //! metadata journal, commit by its own vote alone, and fold into the image. More voters change the
 //! number of votes, not the path.
 //!
-//! Layers, each with one task: `item` and `blob` (stored forms), `membership` (changes without
+//! Layers, each with one task: `item` and `snapshot` (stored forms), `membership` (changes without
 //! foreign protobuf), `store` (raft's reads), `replica` (raft, made deterministic), `machine` (image,
-//! proposals, compaction), `shell` (the one task that writes), over a `journal` that keeps its promises.
+//! proposals, compaction), `shell` (the one task that writes to the metadata journal).
 
-mod blob;
 mod item;
-mod journal;
 mod machine;
 mod membership;
 mod replica;
 mod shell;
+mod snapshot;
 mod store;
 #[cfg(test)]
 mod tests;
 
-pub use blob::{Blob, BlobError, Identity};
-pub use item::{EntryKind, Item, ItemError, StoredEntry, StoredHardState};
-pub use journal::{MetadataJournal, Recovered, Write};
-pub use membership::Change;
 pub use shell::Quorum;
+pub use snapshot::Identity;
+
+use engine::rt::Errno;
+use snapshot::Snapshot;
 
 use crate::image::{FoldError, RECORDS_BYTES_MAX, Record, encode_image};
 
@@ -50,7 +49,7 @@ pub enum QuorumError {
     Closed,
     /// The metadata journal failed; this node takes no part in the quorum until it is restarted.
     #[error("the metadata journal failed: {0}")]
-    Storage(String),
+    Storage(Errno),
     /// The metadata log cannot be read: refuse to start, restore the directory from a good copy, or
     /// start this node with an empty directory as a new one.
     #[error("the metadata log is damaged: {0}")]
@@ -87,31 +86,27 @@ pub struct QuorumStatus {
     pub learners: Vec<u64>,
 }
 
-/// What a directory is formatted with: the snapshot that the first voter of a new cluster starts from,
-/// at index 1 and term 1, with itself as the only member (design D8).
+/// What the first voter of a new cluster starts from (design D8): a snapshot at index 1 and term 1 with
+/// itself as the only member.
 ///
 /// # Panics
 /// When `identity.raft_id` is zero, or `records` do not fold into an image.
-#[must_use]
-pub fn first_voter(identity: Identity, records: &[Record]) -> Blob {
+fn first_voter(identity: Identity, records: &[Record]) -> Snapshot {
     assert!(identity.raft_id != 0, "a raft id is drawn until it is not zero");
     let image = crate::image::ClusterImage::empty().with(records).expect("first records fold");
     let image =
         encode_image(&image.records(), RECORDS_BYTES_MAX).expect("the first image is small");
-    let hard_state = StoredHardState { term: 1, vote: 0, commit: 1 };
-    let voters = vec![identity.raft_id];
-    let (learners, tail) = (Vec::new(), Vec::new());
-    Blob { identity, index: 1, term: 1, hard_state, voters, learners, image, tail }
+    let (voters, learners) = (vec![identity.raft_id], Vec::new());
+    Snapshot { identity, index: 1, term: 1, voters, learners, image }
 }
 
-/// What a directory is formatted with that joins a cluster: an empty log that waits for its leader.
+/// What a replica starts from that joins a cluster: an empty log that waits for its leader.
 ///
 /// # Panics
 /// When `identity.raft_id` is zero.
-#[must_use]
-pub fn newcomer(identity: Identity) -> Blob {
+#[cfg(test)]
+fn newcomer(identity: Identity) -> Snapshot {
     assert!(identity.raft_id != 0, "a raft id is drawn until it is not zero");
-    let hard_state = StoredHardState::default();
-    let (voters, learners, image, tail) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    Blob { identity, index: 0, term: 0, hard_state, voters, learners, image, tail }
+    let (voters, learners, image) = (Vec::new(), Vec::new(), Vec::new());
+    Snapshot { identity, index: 0, term: 0, voters, learners, image }
 }

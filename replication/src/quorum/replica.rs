@@ -14,9 +14,9 @@
 use raft::eraftpb::{Message, MessageType};
 use raft::{Config, RawNode, Ready, StateRole};
 
-use super::blob::{Blob, Identity};
-use super::item::{EntryKind, Item, StoredEntry};
+use super::item::{EntryKind, HardState, StoredEntry};
 use super::membership::Change;
+use super::snapshot::{Identity, Snapshot};
 use super::store::{RaftStore, stored_entry, stored_hard_state};
 
 /// Ticks without a word from the leader before an election; the timeout lies in one to two of these.
@@ -40,10 +40,12 @@ pub(super) struct Replica {
 /// What a turn asks of the shell: make `write` durable, meanwhile send `send`, then call `finish`.
 pub(super) struct Turn {
     ready: Ready,
-    /// Items to append to the metadata journal, in order.
-    pub items: Vec<Item>,
-    /// A received snapshot that replaces the whole journal, before `items`.
-    pub install: Option<Blob>,
+    /// A new hard state, to be stored with the rest and not after it.
+    pub hard_state: Option<HardState>,
+    /// A received snapshot that replaces the whole log, before `entries`.
+    pub install: Option<Snapshot>,
+    /// Entries to append, in order.
+    pub entries: Vec<StoredEntry>,
     /// Messages that need not wait.
     #[cfg_attr(not(test), expect(dead_code, reason = "peers come with the stream between nodes"))]
     pub send: Vec<Message>,
@@ -188,27 +190,24 @@ impl Replica {
         self.in_turn = true;
         let mut ready = self.node.ready();
         let hard_state = ready.hs().map(stored_hard_state);
-        let install = (!ready.snapshot().is_empty()).then(|| {
-            let state = hard_state.unwrap_or(self.store().hard_state());
-            self.store().received(ready.snapshot(), state)
-        });
-        let mut items: Vec<Item> =
-            ready.entries().iter().map(|entry| Item::Entry(stored_entry(entry))).collect();
-        items.extend(hard_state.map(Item::HardState));
+        let install = Some(ready.snapshot())
+            .filter(|snapshot| !snapshot.is_empty())
+            .map(|snapshot| self.store().received(snapshot));
+        let entries = ready.entries().iter().map(stored_entry).collect();
         let send = ready.take_messages();
-        Some(Turn { ready, items, install, send })
+        Some(Turn { ready, hard_state, install, entries, send })
     }
 
     /// `turn` is durable: what follows from it.
     pub(super) fn finish(&mut self, turn: Turn) -> Outcome {
         assert!(self.in_turn, "a turn is finished once");
         self.in_turn = false;
-        let Turn { mut ready, items, install, .. } = turn;
+        let Turn { mut ready, hard_state, install, entries, .. } = turn;
         let installed = install.is_some();
-        if let Some(blob) = install {
-            *self.node.mut_store() = RaftStore::from_blob(blob);
-        }
-        items.into_iter().for_each(|item| self.node.mut_store().put(item));
+        let store = self.node.mut_store();
+        hard_state.into_iter().for_each(|state| store.set_hard_state(state));
+        install.into_iter().for_each(|snapshot| store.install(snapshot));
+        entries.iter().for_each(|entry| store.put(entry));
         let mut send = ready.take_persisted_messages();
         let mut committed = ready.take_committed_entries();
         let mut light = self.node.advance_append(ready);
@@ -238,16 +237,16 @@ impl Replica {
         self.is_leader() && self.node.raft.apply_to_current_term()
     }
 
-    /// The log as one blob at the applied index.
-    pub(super) fn blob_at(&self, applied: u64, image: Vec<u8>) -> Blob {
+    /// A snapshot at the applied index.
+    pub(super) fn snapshot_at(&self, applied: u64, image: Vec<u8>) -> Snapshot {
         let members = self.node.raft.prs().conf().to_conf_state();
-        self.node.store().compacted(applied, &members, image)
+        self.node.store().snapshot_at(applied, &members, image)
     }
 
-    /// The blob is durable and replaces the log it was made of.
-    pub(super) fn compacted(&mut self, blob: Blob) {
+    /// The snapshot is durable and replaces the log up to its index.
+    pub(super) fn compacted(&mut self, snapshot: Snapshot) {
         assert!(!self.in_turn, "the log is compacted between turns");
-        *self.node.mut_store() = RaftStore::from_blob(blob);
+        self.node.mut_store().compact(snapshot);
     }
 
     fn settle(&mut self) {

@@ -9,23 +9,28 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use engine::journal::meta::{MetaEntry, MetaLog, MetaSnapshot, MetaState};
 use engine::rt::sync::{Event, OneReceiver, OneSender, oneshot};
-use engine::rt::{Group, Rt};
+use engine::rt::{Errno, Group, Rt};
 use engine::types::NodeId;
 use tuning::limits::Limits;
 
-use super::blob::{Blob, Identity};
-use super::item::Item;
-use super::journal::{MetadataJournal, Recovered};
+use super::item::{HardState, StoredEntry};
 use super::machine::{Done, LogLimits, Machine, Ticket};
 use super::replica::Turn;
+use super::snapshot::{Identity, Snapshot};
 use super::store::RaftStore;
 use super::{QuorumError, QuorumStatus, first_voter};
 use crate::controller::{Decision, format_cluster};
 use crate::image::{ClusterImage, RECORDS_BYTES_MAX, Record};
+
+/// Bytes of journal that a start would have to replay, before the log is compacted: every write is at
+/// least one block, so the journal grows faster than the entries in it.
+const JOURNAL_BYTES_MAX: u64 = 32 << 20;
 
 /// A handle to the metadata quorum of this node. Clones are the same quorum; shard 0 only.
 #[derive(Clone)]
@@ -34,7 +39,7 @@ pub struct Quorum {
 }
 
 struct Shared {
-    journal: Box<dyn MetadataJournal>,
+    log: MetaLog,
     machine: RefCell<Machine>,
     /// A turn or a compaction is being written: the machine is not to be touched.
     is_writing: Cell<bool>,
@@ -59,7 +64,7 @@ impl Quorum {
     /// [`QuorumError::Storage`].
     pub async fn format(
         rt: &Rt,
-        journal: &dyn MetadataJournal,
+        log: &MetaLog,
         node: NodeId,
         directory: [u8; 16],
         cluster_id: &str,
@@ -71,13 +76,16 @@ impl Quorum {
             }
         };
         let identity = Identity { raft_id, node, directory };
-        let blob = first_voter(identity, &format_cluster(cluster_id));
-        let bytes = blob.encode(RECORDS_BYTES_MAX).map_err(QuorumError::TooLarge)?;
-        journal.replace(bytes).await.map_err(QuorumError::Storage)?;
+        let snapshot = first_voter(identity, &format_cluster(cluster_id));
+        let (term, commit) = (snapshot.term, snapshot.index);
+        let stored = snapshot.encode(RECORDS_BYTES_MAX).map_err(QuorumError::TooLarge)?;
+        let state = HardState { term, vote: 0, commit }.encode();
+        log.set_hard_state(&state).await.map_err(QuorumError::Storage)?;
+        log.install_snapshot(stored).await.map_err(QuorumError::Storage)?;
         Ok(identity)
     }
 
-    /// Goes on from what the journal held. Resolves when this node leads its quorum and has applied
+    /// Goes on from what the log held when it was opened. Resolves when this node leads its quorum and has applied
     /// everything that was committed, so that the image is current.
     ///
     /// # Errors
@@ -87,20 +95,20 @@ impl Quorum {
     /// - [`QuorumError::Storage`]: the first write failed.
     pub async fn open(
         rt: &Rt,
-        journal: Box<dyn MetadataJournal>,
-        recovered: Recovered,
+        log: MetaLog,
+        stored: MetaState,
         node: NodeId,
         directory: [u8; 16],
         limits: &Limits,
     ) -> Result<Self, QuorumError> {
-        let mut machine = recover(recovered, node, directory, log_limits(limits))?;
+        let mut machine = recover(stored, node, directory, log_limits(limits))?;
         if !machine.is_alone() {
             return Err(QuorumError::Peers);
         }
         machine.campaign_if_alone();
         let image = RefCell::new(machine.image().clone());
         let shared = Rc::new(Shared {
-            journal,
+            log,
             machine: RefCell::new(machine),
             is_writing: Cell::new(false),
             gap: Event::new(),
@@ -218,27 +226,32 @@ fn log_limits(limits: &Limits) -> LogLimits {
 }
 
 fn recover(
-    recovered: Recovered,
+    stored: MetaState,
     node: NodeId,
     directory: [u8; 16],
     limits: LogLimits,
 ) -> Result<Machine, QuorumError> {
     let damaged = |e: &dyn std::fmt::Display| QuorumError::Damaged(e.to_string());
-    let snapshot = recovered.snapshot.ok_or_else(|| damaged(&"it is missing"))?;
-    let blob = Blob::decode(&snapshot, limits.snapshot_bytes_max).map_err(|e| damaged(&e))?;
-    let found = blob.identity;
-    if (found.node, found.directory) != (node, directory) {
-        let name = |node: NodeId, directory: [u8; 16]| {
-            format!("node {node} in directory {}", uuid::Uuid::from_bytes(directory))
-        };
-        let (found, expected) = (name(found.node, found.directory), name(node, directory));
-        return Err(QuorumError::Foreign { found, expected });
+    let snapshot = stored.snapshot.ok_or_else(|| damaged(&"its snapshot is missing"))?;
+    let snapshot =
+        Snapshot::decode(&snapshot, limits.snapshot_bytes_max).map_err(|e| damaged(&e))?;
+    check_identity(snapshot.identity, node, directory)?;
+    let hard_state = HardState::decode(&stored.hard_state).map_err(|e| damaged(&e))?;
+    let entries: Result<Vec<StoredEntry>, _> =
+        stored.entries.into_iter().map(StoredEntry::try_from).collect();
+    let entries = entries.map_err(|e| damaged(&e))?;
+    Machine::recover(RaftStore::new(snapshot, hard_state, entries), limits)
+}
+
+fn check_identity(found: Identity, node: NodeId, directory: [u8; 16]) -> Result<(), QuorumError> {
+    if (found.node, found.directory) == (node, directory) {
+        return Ok(());
     }
-    let mut store = RaftStore::from_blob(blob);
-    for item in &recovered.items {
-        store.put(Item::decode(item).map_err(|e| damaged(&e))?);
-    }
-    Machine::recover(store, limits)
+    let name = |node: NodeId, directory: [u8; 16]| {
+        format!("node {node} in directory {}", uuid::Uuid::from_bytes(directory))
+    };
+    let (found, expected) = (name(found.node, found.directory), name(node, directory));
+    Err(QuorumError::Foreign { found, expected })
 }
 
 impl Shared {
@@ -311,27 +324,57 @@ impl Shared {
             self.carry_out(done);
             return Ok(true);
         }
-        let due = self.machine.borrow().compaction();
-        let Some((blob, bytes)) = encoded(due, self.snapshot_bytes_max()) else { return Ok(false) };
-        self.while_writing(self.journal.replace(bytes)).await?;
-        self.machine.borrow_mut().compacted(blob);
+        let is_large = self.log.live_bytes() > JOURNAL_BYTES_MAX;
+        let due = self.machine.borrow().compaction(is_large);
+        let Some((snapshot, stored)) = encoded(due, self.snapshot_bytes_max()) else {
+            return Ok(false);
+        };
+        self.while_writing(self.log.compact(stored)).await?;
+        self.machine.borrow_mut().compacted(snapshot);
         self.gap.notify_all();
         Ok(true)
     }
 
     async fn write(&self, turn: &Turn) -> Result<(), QuorumError> {
-        if let Some(blob) = &turn.install {
-            let bytes = blob.encode(self.snapshot_bytes_max()).map_err(QuorumError::TooLarge)?;
-            self.while_writing(self.journal.replace(bytes)).await?;
-        }
-        if !turn.items.is_empty() {
-            let items = turn.items.iter().map(Item::encode).collect();
-            self.while_writing(self.journal.append(items)).await?;
-        }
-        Ok(())
+        let install = match &turn.install {
+            None => None,
+            Some(snapshot) => {
+                Some(snapshot.encode(self.snapshot_bytes_max()).map_err(QuorumError::TooLarge)?)
+            }
+        };
+        let entries: Vec<MetaEntry> = turn.entries.iter().map(MetaEntry::from).collect();
+        let hard_state = turn.hard_state.map(HardState::encode);
+        self.while_writing(self.write_all(hard_state, install, &entries)).await
     }
 
-    async fn while_writing(&self, write: super::journal::Write<'_>) -> Result<(), QuorumError> {
+    /// One durable write of everything in a turn; the hard state goes first, since it may come with
+    /// the snapshot but never after it.
+    async fn write_all(
+        &self,
+        hard_state: Option<Vec<u8>>,
+        install: Option<MetaSnapshot>,
+        entries: &[MetaEntry],
+    ) -> Result<(), Errno> {
+        let mut last = None;
+        if let Some(state) = hard_state {
+            last = Some(self.log.set_hard_state(&state).await?);
+        }
+        if let Some(snapshot) = install {
+            self.log.install_snapshot(snapshot).await?;
+        }
+        if !entries.is_empty() {
+            last = Some(self.log.append(entries).await?);
+        }
+        match last {
+            None => Ok(()),
+            Some(ticket) => self.log.durable(ticket).await,
+        }
+    }
+
+    async fn while_writing(
+        &self,
+        write: impl Future<Output = Result<(), Errno>>,
+    ) -> Result<(), QuorumError> {
         self.is_writing.set(true);
         let result = write.await.map_err(QuorumError::Storage);
         self.is_writing.set(false);
@@ -372,14 +415,15 @@ impl Shared {
 
 /// A compaction that is due and possible. An image that is too large to store is an alarm: the log
 /// grows on, until the machine refuses proposals.
-fn encoded(due: Result<Option<Blob>, QuorumError>, bytes_max: usize) -> Option<(Blob, Vec<u8>)> {
-    let encoded = due.and_then(|blob| {
-        blob.map(|blob| match blob.encode(bytes_max) {
-            Ok(bytes) => Ok((blob, bytes)),
-            Err(bytes) => Err(QuorumError::TooLarge(bytes)),
-        })
-        .transpose()
-    });
+fn encoded(
+    due: Result<Option<Snapshot>, QuorumError>,
+    bytes_max: usize,
+) -> Option<(Snapshot, MetaSnapshot)> {
+    let encode = |snapshot: Snapshot| match snapshot.encode(bytes_max) {
+        Ok(stored) => Ok((snapshot, stored)),
+        Err(bytes) => Err(QuorumError::TooLarge(bytes)),
+    };
+    let encoded = due.and_then(|snapshot| snapshot.map(encode).transpose());
     encoded.unwrap_or_else(|fault| {
         tracing::error!(%fault, "the metadata log cannot be compacted");
         None
@@ -405,3 +449,6 @@ impl Drop for Place<'_> {
         self.0.set(self.0.get() - 1);
     }
 }
+
+#[cfg(test)]
+mod tests;

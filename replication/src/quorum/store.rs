@@ -1,25 +1,25 @@
 //! raft's view of the stored log: an index in memory over what the metadata journal holds.
 //!
-//! The journal is the truth; this copy answers raft's reads between two restarts. It is filled from
-//! a [`Blob`] and the items after it, and grows only by what was made durable before. Its size is
+//! The journal is the truth; this copy answers raft's reads between two restarts. It is filled from a
+//! snapshot and the entries after it, and grows only by what was made durable before. Its size is
 //! bounded by compaction (`machine`).
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use raft::eraftpb::{ConfState, Entry, EntryType, HardState, Snapshot};
+use raft::eraftpb::{ConfState, Entry, EntryType};
 use raft::{Error, GetEntriesContext, RaftState, Storage, StorageError};
 
-use super::blob::{Blob, Identity};
-use super::item::{EntryKind, Item, StoredEntry, StoredHardState};
+use super::item::{EntryKind, HardState, StoredEntry};
 use super::membership::Change;
+use super::snapshot::{Identity, Snapshot};
 
 /// Entries, hard state and last snapshot of one replica.
 #[derive(Debug)]
 pub(super) struct RaftStore {
     identity: Identity,
-    hard_state: StoredHardState,
+    hard_state: HardState,
     members: ConfState,
     /// Index and term of the snapshot: the entry before `entries[0]`.
     snapshot_at: (u64, u64),
@@ -31,19 +31,28 @@ pub(super) struct RaftStore {
 }
 
 impl RaftStore {
-    /// A store that goes on from `blob`.
-    pub(super) fn from_blob(blob: Blob) -> Self {
+    /// A store that goes on from `snapshot` and the `entries` after it.
+    pub(super) fn new(
+        snapshot: Snapshot,
+        hard_state: HardState,
+        entries: impl IntoIterator<Item = StoredEntry>,
+    ) -> Self {
+        // raft does not ask for every commit position to be stored, but none lies below a snapshot.
+        let commit = hard_state.commit.max(snapshot.index);
         let mut store = Self {
-            identity: blob.identity,
-            hard_state: blob.hard_state,
-            members: conf_state(&blob.voters, &blob.learners),
-            snapshot_at: (blob.index, blob.term),
-            image: blob.image.into(),
+            identity: snapshot.identity,
+            hard_state: HardState { commit, ..hard_state },
+            members: ConfState::from((
+                snapshot.voters.iter().copied(),
+                snapshot.learners.iter().copied(),
+            )),
+            snapshot_at: (snapshot.index, snapshot.term),
+            image: snapshot.image.into(),
             entries: VecDeque::new(),
             bytes: 0,
             snapshot_wanted: Cell::new(false),
         };
-        blob.tail.into_iter().for_each(|item| store.put(item));
+        entries.into_iter().for_each(|entry| store.put(&entry));
         store
     }
 
@@ -66,15 +75,13 @@ impl RaftStore {
         self.snapshot_wanted.get()
     }
 
-    /// Adds one durable item. An entry replaces what stood at or past its index.
-    pub(super) fn put(&mut self, item: Item) {
-        match item {
-            Item::HardState(state) => self.hard_state = state,
-            Item::Entry(entry) => self.put_entry(&entry),
-        }
+    /// The hard state is durable.
+    pub(super) fn set_hard_state(&mut self, state: HardState) {
+        self.hard_state = state;
     }
 
-    fn put_entry(&mut self, entry: &StoredEntry) {
+    /// Adds a durable entry, which replaces what stood at or past its index.
+    pub(super) fn put(&mut self, entry: &StoredEntry) {
         if entry.index <= self.snapshot_at.0 {
             return;
         }
@@ -88,42 +95,41 @@ impl RaftStore {
         self.entries.push_back(entry);
     }
 
-    /// The store as one blob at `index` (applied, at or past the last snapshot), which then replaces
-    /// the snapshot held here.
-    pub(super) fn compacted(&self, index: u64, members: &ConfState, image: Vec<u8>) -> Blob {
-        let term = self.term_at(index).expect("the applied entry is in the log");
-        let tail = self.entries.iter().filter(|e| e.index > index);
-        // raft does not ask for the commit position to be stored, but it never lies below a snapshot.
-        let commit = self.hard_state.commit.max(index);
-        Blob {
+    /// A snapshot at `index`, which is applied, with the members and the image at that index.
+    pub(super) fn snapshot_at(&self, index: u64, members: &ConfState, image: Vec<u8>) -> Snapshot {
+        Snapshot {
             identity: self.identity,
             index,
-            term,
-            hard_state: StoredHardState { commit, ..self.hard_state },
+            term: self.term_at(index).expect("the applied entry is in the log"),
             voters: members.get_voters().to_vec(),
             learners: members.get_learners().to_vec(),
             image,
-            tail: tail.map(|entry| Item::Entry(stored_entry(entry))).collect(),
         }
     }
 
-    /// A snapshot that a leader sent, as the blob that replaces everything here.
-    pub(super) fn received(&self, snapshot: &Snapshot, hard_state: StoredHardState) -> Blob {
+    /// A snapshot that a leader sent, as this replica keeps it.
+    pub(super) fn received(&self, snapshot: &raft::eraftpb::Snapshot) -> Snapshot {
         let meta = snapshot.get_metadata();
-        Blob {
+        Snapshot {
             identity: self.identity,
             index: meta.index,
             term: meta.term,
-            hard_state: StoredHardState { commit: hard_state.commit.max(meta.index), ..hard_state },
             voters: meta.get_conf_state().get_voters().to_vec(),
             learners: meta.get_conf_state().get_learners().to_vec(),
             image: snapshot.get_data().to_vec(),
-            tail: Vec::new(),
         }
     }
 
-    pub(super) fn hard_state(&self) -> StoredHardState {
-        self.hard_state
+    /// `snapshot` is durable: it replaces the entries up to its index.
+    pub(super) fn compact(&mut self, snapshot: Snapshot) {
+        let kept: Vec<StoredEntry> =
+            self.entries.iter().filter(|e| e.index > snapshot.index).map(stored_entry).collect();
+        *self = Self::new(snapshot, self.hard_state, kept);
+    }
+
+    /// `snapshot` is durable: it replaces everything.
+    pub(super) fn install(&mut self, snapshot: Snapshot) {
+        *self = Self::new(snapshot, self.hard_state, []);
     }
 
     pub(super) fn term_at(&self, index: u64) -> Option<u64> {
@@ -178,14 +184,14 @@ impl Storage for RaftStore {
 
     /// The snapshot held, if it will do: a peer takes none in which it is no member itself, so for a
     /// new peer the log is compacted first (`machine`), and raft asks again with the next heartbeat.
-    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<Snapshot> {
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<raft::eraftpb::Snapshot> {
         let members = &self.members;
         let has_peer = members.get_voters().contains(&to) || members.get_learners().contains(&to);
         if self.snapshot_at.0 < request_index || !has_peer {
             self.snapshot_wanted.set(true);
             return Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable));
         }
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = raft::eraftpb::Snapshot::default();
         snapshot.set_data(self.image.clone());
         let meta = snapshot.mut_metadata();
         (meta.index, meta.term) = self.snapshot_at;
@@ -195,15 +201,15 @@ impl Storage for RaftStore {
 }
 
 /// raft's hard state from ours.
-pub(super) fn raft_hard_state(state: StoredHardState) -> HardState {
-    let mut out = HardState::default();
+pub(super) fn raft_hard_state(state: HardState) -> raft::eraftpb::HardState {
+    let mut out = raft::eraftpb::HardState::default();
     (out.term, out.vote, out.commit) = (state.term, state.vote, state.commit);
     out
 }
 
 /// Our hard state from raft's.
-pub(super) fn stored_hard_state(state: &HardState) -> StoredHardState {
-    StoredHardState { term: state.term, vote: state.vote, commit: state.commit }
+pub(super) fn stored_hard_state(state: &raft::eraftpb::HardState) -> HardState {
+    HardState { term: state.term, vote: state.vote, commit: state.commit }
 }
 
 /// Our entry from raft's: the kind, and bytes of our own making.
@@ -227,10 +233,6 @@ pub(super) fn raft_entry(stored: &StoredEntry) -> Entry {
         },
     }
     entry
-}
-
-fn conf_state(voters: &[u64], learners: &[u64]) -> ConfState {
-    ConfState::from((voters.iter().copied(), learners.iter().copied()))
 }
 
 fn entry_bytes(entry: &Entry) -> usize {
