@@ -349,3 +349,6 @@ fn count(counters: &Counters, ending: &Ending) {
         Ending::PeerClosed | Ending::Socket(_) | Ending::Stopped => {}
     }
 }
+
+#[cfg(test)]
+mod tests;
