@@ -78,9 +78,12 @@ class Kafka:
         subprocess.run([TESTS / "kafka" / "kafka", "start", str(self.port), self.directory], check=True)
         return time.monotonic() - began
 
+    def pid(self):
+        return int((self.directory / "pid").read_text())
+
     def kill(self):
         """kill -9, and the wait until the port is free again."""
-        os.kill(int((self.directory / "pid").read_text()), signal.SIGKILL)
+        os.kill(self.pid(), signal.SIGKILL)
         while accepts(self.port):
             time.sleep(0.01)
 
@@ -132,6 +135,9 @@ class Ringmain:
                 return time.monotonic() - began
             time.sleep(0.005)
         raise Failure(f"ringmain does not listen after {START_DEADLINE_S} s:\n{self.log_tail()}")
+
+    def pid(self):
+        return self.process.pid
 
     def kill(self):
         """kill -9: nothing is flushed, nothing is said."""
