@@ -10,10 +10,7 @@
 /// longer than 5 bytes, or when it does not fit into 32 bits.
 #[inline]
 pub(super) fn read_i32(bytes: &[u8]) -> Option<(i32, usize)> {
-    let (raw, taken) = match bytes.first() {
-        Some(&byte) if byte < 0x80 => (u64::from(byte), 1),
-        _ => read_raw(bytes, 5)?,
-    };
+    let (raw, taken) = read_short(bytes).or_else(|| read_raw(bytes, 5))?;
     let raw = u32::try_from(raw).ok()?;
     Some((((raw >> 1) as i32) ^ -((raw & 1) as i32), taken))
 }
@@ -21,10 +18,7 @@ pub(super) fn read_i32(bytes: &[u8]) -> Option<(i32, usize)> {
 /// Reads a zigzag `i64` at the front of `bytes`; `None` as for [`read_i32`], with 10 bytes and 64 bits.
 #[inline]
 pub(super) fn read_i64(bytes: &[u8]) -> Option<(i64, usize)> {
-    let (raw, taken) = match bytes.first() {
-        Some(&byte) if byte < 0x80 => (u64::from(byte), 1),
-        _ => read_raw(bytes, 10)?,
-    };
+    let (raw, taken) = read_short(bytes).or_else(|| read_raw(bytes, 10))?;
     Some((((raw >> 1) as i64) ^ -((raw & 1) as i64), taken))
 }
 
@@ -38,6 +32,19 @@ pub(super) fn write_i64(out: &mut Vec<u8>, value: i64) {
     write_raw(out, ((value << 1) ^ (value >> 63)) as u64);
 }
 
+/// The one and two byte forms, which are nearly all there are: lengths below 8 KiB, small deltas.
+/// `None` for anything else, well-formed or not.
+#[inline(always)]
+fn read_short(bytes: &[u8]) -> Option<(u64, usize)> {
+    let &low = bytes.first()?;
+    if low < 0x80 {
+        return Some((u64::from(low), 1));
+    }
+    let &high = bytes.get(1)?;
+    (high < 0x80).then(|| (u64::from(low & 0x7f) | u64::from(high) << 7, 2))
+}
+
+#[cold]
 fn read_raw(bytes: &[u8], bytes_max: usize) -> Option<(u64, usize)> {
     let mut value = 0_u64;
     for (index, &byte) in bytes.iter().take(bytes_max).enumerate() {
