@@ -94,6 +94,8 @@ pub(super) struct End {
     pub(super) addr: SocketAddr,
     /// The handle is open.
     pub(super) open: bool,
+    /// The handle will be open when the answer to the knock is here.
+    pub(super) expected: bool,
     /// The node lost power: this end answers nothing, and its next life knows no such connection.
     pub(super) gone: bool,
     pub(super) failed: Option<Errno>,
@@ -121,6 +123,7 @@ impl End {
             node,
             addr,
             open: false,
+            expected: false,
             gone: false,
             failed: None,
             ready: VecDeque::new(),
@@ -156,7 +159,7 @@ impl Conn {
 
     /// Nobody holds either end.
     pub(super) fn is_over(&self) -> bool {
-        !self.caller.open && !self.callee.open
+        !self.caller.open && !self.caller.expected && !self.callee.open
     }
 
     pub(super) fn touches(&self, node: NodeIndex) -> impl Iterator<Item = Side> {

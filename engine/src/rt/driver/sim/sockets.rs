@@ -174,7 +174,8 @@ impl State {
         let loopback = addr.ip().is_loopback();
         let from_ip = if loopback { addr.ip() } else { from.ip() };
         let port = self.network.fresh_port();
-        let caller = End::new(from, SocketAddr::new(from_ip, port));
+        let mut caller = End::new(from, SocketAddr::new(from_ip, port));
+        caller.expected = true;
         let callee = End::new(node, addr);
         let conn = ConnId(self.network.fresh_id());
         self.network.conns.insert(conn, Conn::new(caller, callee));
@@ -186,11 +187,15 @@ impl State {
 
     fn answered(&mut self, from: NodeIndex, flight: FlightId, answer: Result<ConnId, Errno>) {
         let landed = self.land(from, flight);
+        if let Ok(conn) = answer {
+            self.end(conn, Side::Caller).expected = false;
+        }
         let result = match (&landed, answer) {
             (None, Ok(conn)) => {
                 // Cancelled, or the node died: there is nobody at this end.
                 self.fail(conn, Side::Caller, Errno::ECONNRESET);
-                return self.post(conn, Side::Callee, Packet::Reset);
+                self.post(conn, Side::Callee, Packet::Reset);
+                return self.forget_if_over(conn);
             }
             (None, Err(_)) => return,
             (Some(_), Err(errno)) => Err(errno),

@@ -1,38 +1,25 @@
 //! The kernel behind the door: one io_uring per shard, for disk and network.
+//!
+//! `SINGLE_ISSUER | DEFER_TASKRUN`: only the shard's thread enters its ring, and completions are
+//! worked off when it asks, so a turn of the executor costs one system call at most. Linux 6.1 is
+//! the floor. What the kernel has no ring operation for is called directly where it cannot block
+//! (sockets are made that way), and else only at start (listing directories).
+//!
+//! Not here: registered files and buffers, `SEND_ZC`, receive bundles, `MSG_RING`. They come when a
+//! benchmark asks for them.
 
-use crate::memory::ArenaConfig;
-use crate::rt::Shares;
-use crate::types::ShardId;
+mod address;
+mod drive;
+mod flight;
+mod idle;
+mod prepare;
+mod probe;
+mod ring;
+mod sendfile;
+mod shard;
 
-/// How a shard's ring is set up.
-#[derive(Clone, Copy, Debug)]
-pub struct RingOptions {
-    /// Submission entries; a power of two. More operations than this may be in flight.
-    pub entries: u32,
-    /// Operations in flight at most; more answer EBUSY.
-    pub operations_max: usize,
-    /// Pool buffers for [`recv_some`](crate::rt::Stream::recv_some); a power of two.
-    pub idle_buffers: u16,
-}
+#[cfg(test)]
+mod tests;
 
-impl Default for RingOptions {
-    /// 1024 entries, 65,536 operations, 256 pool buffers (1 MiB).
-    fn default() -> Self {
-        Self { entries: 1024, operations_max: 65_536, idle_buffers: 256 }
-    }
-}
-
-/// What a shard needs to start.
-#[derive(Clone, Copy, Debug)]
-pub struct ShardOptions {
-    /// Which shard.
-    pub shard: ShardId,
-    /// Which core its thread is pinned to; `None`: wherever the kernel likes.
-    pub core: Option<usize>,
-    /// Its memory.
-    pub arena: ArenaConfig,
-    /// Its scheduling groups.
-    pub shares: Shares,
-    /// Its ring.
-    pub ring: RingOptions,
-}
+pub use probe::{Probe, RingFacts, probe};
+pub use shard::{RingOptions, ShardOptions, StartError, run_shard};

@@ -1,0 +1,59 @@
+//! Tests of what only this driver has: the probe, the overflow list, start errors.
+
+use super::*;
+use crate::memory::ArenaConfig;
+use crate::rt::{Errno, OpenOptions, WriteFlags, shard_main};
+use crate::types::ShardId;
+
+fn options() -> ShardOptions {
+    let mut options = ShardOptions::new(ShardId(0), 64 << 20);
+    options.arena = ArenaConfig { huge_pages: false, ..options.arena };
+    options
+}
+
+#[test]
+fn the_probe_finds_a_usable_ring() {
+    let facts = probe().ring.unwrap();
+    assert!(facts.missing_operations.is_empty(), "{facts:?}");
+    assert!(facts.buffer_ring && facts.features.contains(&"NODROP"));
+}
+
+#[test]
+fn a_core_that_is_not_there_is_refused() {
+    let options = ShardOptions { core: Some(4000), ..options() };
+    assert_eq!(run_shard(options, shard_main(async |_| ())), Err(StartError::Pin(4000)));
+}
+
+#[test]
+fn more_operations_than_entries_are_in_flight() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    let mut options = options();
+    options.ring.entries = 4;
+    let main = shard_main(async move |rt| {
+        let file = rt.open(&path, OpenOptions::direct()).await.unwrap();
+        let writes = (0..300u64).map(|index| {
+            let mut buf = rt.arena().alloc(4096).unwrap();
+            buf.fill(index as u8);
+            file.write_at(buf, index * 4096, WriteFlags::NONE)
+        });
+        for (result, _) in crate::rt::sync::join_all(writes).await {
+            assert_eq!(result, Ok(4096));
+        }
+        assert_eq!(file.len().await, Ok(300 * 4096));
+    });
+    run_shard(options, main).unwrap();
+}
+
+#[test]
+fn at_the_limit_operations_answer_ebusy() {
+    let mut options = options();
+    options.ring.operations_max = 2;
+    let main = shard_main(async |rt| {
+        let stats = (0..3).map(|_| rt.stat(std::path::Path::new("/")));
+        let answers = crate::rt::sync::join_all(stats).await;
+        assert!(answers[0].is_ok() && answers[1].is_ok());
+        assert_eq!(answers[2], Err(Errno::EBUSY));
+    });
+    run_shard(options, main).unwrap();
+}
