@@ -1,0 +1,232 @@
+//! Topics and their configs: create, delete, describe, alter.
+
+use net::wire::errors::ErrorCode;
+use net::wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use net::wire::messages::delete_topics_request::DeleteTopicState;
+use net::wire::messages::describe_configs_request::DescribeConfigsResource;
+use net::wire::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig,
+};
+use net::wire::messages::{
+    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    DescribeConfigsRequest, DescribeConfigsResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
+};
+
+use super::{ClientError, Cluster, Result};
+
+/// Kafka's number of the resource type TOPIC.
+const TOPIC: i8 = 2;
+
+/// A topic to be created.
+#[derive(Clone, Debug)]
+pub(crate) struct NewTopic {
+    /// Its name.
+    pub(crate) name: String,
+    /// Partitions, -1 for the broker's default.
+    pub(crate) partitions: i32,
+    /// Replicas, -1 for the broker's default.
+    pub(crate) replicas: i16,
+    /// Configs that differ from the defaults.
+    pub(crate) configs: Vec<(String, String)>,
+}
+
+/// What became of one topic.
+pub(crate) struct TopicResult {
+    /// Its name.
+    pub(crate) name: String,
+    /// Partitions it has now; -1 if the broker is too old to say.
+    pub(crate) partitions: i32,
+    /// Replicas of each; -1 if the broker is too old to say.
+    pub(crate) replicas: i16,
+    /// Why it was refused.
+    pub(crate) outcome: Result<()>,
+}
+
+/// One config of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ConfigValue {
+    /// Kafka's name.
+    pub(crate) name: String,
+    /// Its value; `None` for secrets and for what is not set.
+    pub(crate) value: Option<String>,
+    /// Where the value comes from.
+    pub(crate) source: &'static str,
+}
+
+/// One change of one config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Alteration {
+    /// Kafka's name.
+    pub(crate) name: String,
+    /// 0 set, 1 back to the default, 2 append, 3 subtract: Kafka's numbers.
+    pub(crate) operation: i8,
+    /// The value, but for "back to the default".
+    pub(crate) value: Option<String>,
+}
+
+impl Cluster {
+    /// Creates topics; with `validate_only` only says what would happen.
+    pub(crate) fn create_topics(
+        &mut self,
+        topics: &[NewTopic],
+        validate_only: bool,
+    ) -> Result<Vec<TopicResult>> {
+        let request = CreateTopicsRequest {
+            topics: topics.iter().map(creatable).collect(),
+            timeout_ms: self.timeout_ms(),
+            validate_only,
+        };
+        self.at_controller(|cluster| {
+            let reply = cluster.call_controller(&request)?;
+            let answer: CreateTopicsResponse<'_> = reply.message()?;
+            let results = answer.topics.iter().map(|topic| {
+                let message = topic.error_message.as_deref();
+                let outcome = ClientError::check(topic.error_code, message, || {
+                    format!("topic {}", topic.name)
+                });
+                let name = topic.name.clone().into_owned();
+                let (partitions, replicas) = (topic.num_partitions, topic.replication_factor);
+                TopicResult { name, partitions, replicas, outcome }
+            });
+            refused_as_a_whole(results.collect(), |result: &TopicResult| &result.outcome)
+        })
+    }
+
+    /// Deletes topics by name.
+    pub(crate) fn delete_topics(&mut self, names: &[String]) -> Result<Vec<(String, Result<()>)>> {
+        let request = DeleteTopicsRequest {
+            topics: names
+                .iter()
+                .map(|name| DeleteTopicState { name: Some(name), ..Default::default() })
+                .collect(),
+            topic_names: Vec::new(),
+            timeout_ms: self.timeout_ms(),
+        };
+        let old = DeleteTopicsRequest {
+            topics: Vec::new(),
+            topic_names: names.iter().map(String::as_str).collect(),
+            timeout_ms: self.timeout_ms(),
+        };
+        self.at_controller(|cluster| {
+            let reply = match cluster.call_controller(&request) {
+                Err(ClientError::TooOld(_)) => cluster.call_controller(&old)?,
+                other => other?,
+            };
+            let answer: DeleteTopicsResponse<'_> = reply.message()?;
+            let results = answer.responses.iter().map(|topic| {
+                let name = topic.name.as_deref().unwrap_or_default().to_owned();
+                let message = topic.error_message.as_deref();
+                let outcome = if topic.error_code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0 {
+                    Err(ClientError::NoTopic(name.clone()))
+                } else {
+                    ClientError::check(topic.error_code, message, || format!("topic {name}"))
+                };
+                (name, outcome)
+            });
+            refused_as_a_whole(results.collect(), |result: &(String, Result<()>)| &result.1)
+        })
+    }
+
+    /// All configs of a topic, by name.
+    pub(crate) fn topic_configs(&mut self, name: &str) -> Result<Vec<ConfigValue>> {
+        let resource = DescribeConfigsResource {
+            resource_type: TOPIC,
+            resource_name: name,
+            configuration_keys: None,
+        };
+        let request = DescribeConfigsRequest { resources: vec![resource], ..Default::default() };
+        self.at_controller(|cluster| {
+            let reply = cluster.call_controller(&request)?;
+            let answer: DescribeConfigsResponse<'_> = reply.message()?;
+            let mut found = Vec::new();
+            for result in &answer.results {
+                let message = result.error_message.as_deref();
+                ClientError::check(result.error_code, message, || format!("configs of {name}"))?;
+                found.extend(result.configs.iter().map(|config| ConfigValue {
+                    name: config.name.clone().into_owned(),
+                    value: config.value.as_deref().map(str::to_owned),
+                    source: source_word(config.config_source),
+                }));
+            }
+            found.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(found)
+        })
+    }
+
+    /// Changes configs of a topic: all of them or none.
+    pub(crate) fn alter_topic(&mut self, name: &str, alterations: &[Alteration]) -> Result<()> {
+        let configs = alterations
+            .iter()
+            .map(|one| AlterableConfig {
+                name: &one.name,
+                config_operation: one.operation,
+                value: one.value.as_deref(),
+            })
+            .collect();
+        let resource = AlterConfigsResource { resource_type: TOPIC, resource_name: name, configs };
+        let request =
+            IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+        self.at_controller(|cluster| {
+            let reply = cluster.call_controller(&request)?;
+            let answer: IncrementalAlterConfigsResponse<'_> = reply.message()?;
+            for result in &answer.responses {
+                let message = result.error_message.as_deref();
+                ClientError::check(result.error_code, message, || format!("configs of {name}"))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Retries what may succeed later, after learning anew who the controller is.
+    fn at_controller<T>(&mut self, mut call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        self.retry(|cluster| {
+            let result = call(cluster);
+            if result.as_ref().is_err_and(ClientError::is_retriable) {
+                cluster.refresh(Some(&[]), false)?;
+            }
+            result
+        })
+    }
+}
+
+/// One result per item, unless the whole request went to a broker that is not the controller.
+fn refused_as_a_whole<R>(results: Vec<R>, outcome: impl Fn(&R) -> &Result<()>) -> Result<Vec<R>> {
+    let refused = results.iter().any(|result| {
+        outcome(result).as_ref().is_err_and(|error| error.code() == Some(ErrorCode::NOT_CONTROLLER))
+    });
+    if refused {
+        let (doing, code) = ("this broker".to_owned(), ErrorCode::NOT_CONTROLLER);
+        return Err(ClientError::Refused { doing, code, message: None });
+    }
+    Ok(results)
+}
+
+fn creatable(topic: &NewTopic) -> CreatableTopic<'_> {
+    CreatableTopic {
+        name: &topic.name,
+        num_partitions: topic.partitions,
+        replication_factor: topic.replicas,
+        assignments: Vec::new(),
+        configs: topic
+            .configs
+            .iter()
+            .map(|(name, value)| CreatableTopicConfig { name, value: Some(value) })
+            .collect(),
+    }
+}
+
+/// Kafka's config sources, in words.
+fn source_word(source: i8) -> &'static str {
+    match source {
+        1 => "topic",
+        2 => "broker",
+        3 => "all brokers",
+        4 => "config file",
+        5 => "default",
+        6 => "broker logger",
+        7 => "client metrics",
+        8 => "group",
+        _ => "unknown",
+    }
+}
