@@ -5,4 +5,5 @@ pub mod journal;
 pub mod log;
 pub mod memory;
 pub mod rt;
+pub mod shard;
 pub mod types;

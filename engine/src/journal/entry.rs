@@ -88,7 +88,8 @@ pub struct EntryHeader {
     /// First offset (APPEND, RANGE), base offset of the first batch with bytes in it (CARRY), start
     /// offset (TERM, START), base of the next segment (ROLL), raft index (META).
     pub base_offset: Offset,
-    /// Offset after the last record (APPEND, RANGE), log end (CARRY).
+    /// Offset after the last record (APPEND, RANGE), log end (CARRY), log end before the term: past
+    /// the start offset if the term cut something off (TERM).
     pub end_offset: Offset,
     /// The segment that the bytes belong to, or that ends (ROLL, truncating TERM).
     pub segment: SegmentName,
@@ -187,7 +188,7 @@ impl EntryHeader {
         if self.kind != EntryKind::Range && whole > u64::from(self.length) {
             return refuse("length");
         }
-        if self.extent_bytes as usize % BLOCK_BYTES != 0 {
+        if !(self.extent_bytes as usize).is_multiple_of(BLOCK_BYTES) {
             return refuse("extent_bytes");
         }
         if u64::from(self.segment_position) + u64::from(self.length) > u64::from(u32::MAX) {

@@ -103,10 +103,6 @@ impl Writer {
         self
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes
     }

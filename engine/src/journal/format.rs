@@ -177,7 +177,7 @@ impl FileHeader {
             prev_crc: r.u32().map_err(&short)?,
             file_bytes: r.u64().map_err(&short)?,
         };
-        if header.start_position % BLOCK_BYTES as u64 != 0 {
+        if !header.start_position.is_multiple_of(BLOCK_BYTES as u64) {
             return Err(FormatError::Field { what: WHAT, field: "start_position" });
         }
         Ok(header)
@@ -276,13 +276,13 @@ impl FrameHeader {
 
     fn check_fields(&self) -> Result<(), FormatError> {
         let refuse = |field| Err(FormatError::Field { what: "frame header", field });
-        if self.position % BLOCK_BYTES as u64 != 0 {
+        if !self.position.is_multiple_of(BLOCK_BYTES as u64) {
             return refuse("position");
         }
         if self.known_durable > self.position {
             return refuse("known_durable");
         }
-        if self.extent_bytes as usize % BLOCK_BYTES != 0 {
+        if !(self.extent_bytes as usize).is_multiple_of(BLOCK_BYTES) {
             return refuse("extent_bytes");
         }
         if self.frame_bytes() > FRAME_BYTES_MAX as u64 {

@@ -8,6 +8,7 @@ pub mod epochs;
 pub mod error;
 pub mod partition;
 pub mod producers;
+pub mod replay;
 pub mod segment;
 pub mod settings;
 pub mod sidecar;

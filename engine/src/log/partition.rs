@@ -14,7 +14,7 @@ use super::segment::{CarryPlace, Segment};
 use super::settings::PartitionSettings;
 use super::state::PartitionState;
 use super::tail::Mark;
-use crate::batch::{BatchInfo, HEADER_BYTES, Stamp, StampTime, TimestampType, stamp};
+use crate::batch::{BatchInfo, BatchView, HEADER_BYTES, Stamp, StampTime, TimestampType, stamp};
 use crate::journal::entry::{EntryHeader, EntryKind, SegmentName};
 use crate::journal::format::{BLOCK_BYTES, whole_blocks};
 use crate::memory::Arena;
@@ -342,7 +342,8 @@ impl PartitionLog {
     /// No write-behind of the partition may be in flight.
     ///
     /// # Panics
-    /// If the log has no such segment, or memory for the rest of its tail cannot be had.
+    /// If the log has no such segment, ends at `end` already, or memory for the rest of its tail
+    /// cannot be had.
     pub fn truncate(
         &mut self,
         end: Offset,
@@ -350,8 +351,10 @@ impl PartitionLog {
         position: u32,
         arena: &Arena,
     ) -> (EntryHeader, Vec<Segment>) {
+        let before = self.log_end();
         let at = self.segments.iter().position(|segment| segment.record.name == name);
         let at = at.expect("the caller looked the segment up");
+        assert!(end < before, "nothing to cut at {end}");
         let mut gone: Vec<Segment> = self.segments.drain(at + 1..).collect();
         let cut = self.active_mut();
         assert!(position <= cut.record.length && end <= cut.record.end_offset);
@@ -372,7 +375,7 @@ impl PartitionLog {
         let entry = EntryHeader {
             leader_epoch: self.epochs.latest().map_or(LeaderEpoch(0), |(epoch, _)| epoch),
             base_offset: end,
-            end_offset: end,
+            end_offset: before,
             segment: name,
             segment_position: position,
             ..self.entry(EntryKind::Term)
@@ -437,6 +440,7 @@ impl PartitionLog {
             payload_at,
             from: entry.segment_position,
             length: entry.length,
+            skip: entry.head_bytes,
             crc: entry.crc,
         });
     }
@@ -495,5 +499,18 @@ pub fn producer_batch(info: &BatchInfo) -> Option<ProducerBatch> {
         epoch: info.producer_epoch,
         first_sequence: info.base_sequence,
         last_sequence: info.last_sequence(),
+    })
+}
+
+/// As [`producer_batch`], from a batch in the log.
+#[must_use]
+pub fn producer_batch_of(batch: &BatchView<'_>) -> Option<ProducerBatch> {
+    let first = batch.base_sequence();
+    let last = i64::from(first) + i64::from(batch.last_offset_delta());
+    (batch.producer_id().0 >= 0 && first >= 0 && !batch.is_control()).then(|| ProducerBatch {
+        id: batch.producer_id(),
+        epoch: batch.producer_epoch(),
+        first_sequence: first,
+        last_sequence: (last % (1 << 31)) as i32,
     })
 }

@@ -142,14 +142,16 @@ pub struct CarryPlace {
     pub from: u32,
     /// Bytes.
     pub length: u32,
-    /// Their CRC-32C.
+    /// Bytes at its front that belong to a batch that began before it.
+    pub skip: u32,
+    /// CRC-32C of all of them.
     pub crc: u32,
 }
 
 impl CarryPlace {
     pub(crate) fn encode(&self, w: &mut Writer) {
         w.u64(self.frame_position).u32(self.payload_at).u32(self.from);
-        w.u32(self.length).u32(self.crc);
+        w.u32(self.length).u32(self.skip).u32(self.crc);
     }
 
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, Short> {
@@ -158,6 +160,7 @@ impl CarryPlace {
             payload_at: r.u32()?,
             from: r.u32()?,
             length: r.u32()?,
+            skip: r.u32()?,
             crc: r.u32()?,
         })
     }
@@ -255,17 +258,27 @@ impl Segment {
         self.pins.front().map(|pin| pin.journal_position)
     }
 
-    /// Takes what the next sidecar pages must say, for blocks up to `synced`, and counts the pages'
-    /// blocks as paged.
-    pub fn take_unpaged(&mut self, synced: u32) -> SideTable {
+    /// What the next sidecar pages must say, for blocks up to `synced`.
+    #[must_use]
+    pub fn unpaged_to(&self, synced: u32) -> SideTable {
         let blocks = (synced as usize).div_ceil(BLOCK_BYTES) - self.paged_blocks as usize;
-        let rest = self.unpaged.block_crcs.split_off(blocks);
-        let crcs = std::mem::replace(&mut self.unpaged.block_crcs, rest);
         let below = self.unpaged.index.partition_point(|entry| entry.position < synced);
-        let index = self.unpaged.index.drain(..below).collect();
-        self.paged_blocks += blocks as u32;
-        let end = self.record.end().filter(|end| end.length <= synced);
-        SideTable { block_crcs: crcs, index, end }
+        SideTable {
+            block_crcs: self.unpaged.block_crcs[..blocks].to_vec(),
+            index: self.unpaged.index[..below].to_vec(),
+            end: self.record.end().filter(|end| end.length <= synced),
+        }
+    }
+
+    /// Notes that `table`, which [`unpaged_to`](Self::unpaged_to) gave for `synced`, is in sidecar
+    /// pages up to number `pages`, and that the file holds everything below `synced` for good.
+    pub fn settled(&mut self, synced: u32, table: &SideTable, pages: u32) {
+        self.unpaged.block_crcs.drain(..table.block_crcs.len());
+        self.unpaged.index.drain(..table.index.len());
+        self.paged_blocks += table.block_crcs.len() as u32;
+        self.record.sidecar_pages = pages;
+        self.record.synced = synced;
+        self.unpin_to(synced);
     }
 }
 

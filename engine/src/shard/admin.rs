@@ -1,0 +1,302 @@
+//! What the controller's decisions do to a shard's partitions: create, delete, lead, cut.
+
+use std::rc::Rc;
+
+use super::recovery::SharedPartition;
+use super::{Inner, Slot, Store, StoreError};
+use crate::journal::Ticket;
+use crate::journal::entry::{EntryHeader, SegmentName};
+use crate::log::partition::PartitionLog;
+use crate::log::segment::{Segment, log_file_name, partition_dir, side_file_name};
+use crate::log::settings::PartitionSettings;
+use crate::log::tail::Tail;
+use crate::rt::{Errno, Group};
+use crate::types::{LeaderEpoch, Offset, PartitionId};
+
+impl Store {
+    /// Creates a partition in its first leader epoch.
+    ///
+    /// # Errors
+    /// If it exists, the shard is full of partitions, or the journal is fenced.
+    pub fn create_partition(
+        &self,
+        id: PartitionId,
+        settings: PartitionSettings,
+        epoch: LeaderEpoch,
+    ) -> Result<Ticket, StoreError> {
+        let inner = &self.inner;
+        let limit = inner.config.partitions_max();
+        if inner.slots.borrow().contains_key(&id) {
+            return Err(StoreError::Exists(id));
+        }
+        if inner.slots.borrow().len() >= limit {
+            return Err(StoreError::TooManyPartitions { limit });
+        }
+        let position = inner.prepare_entry()?;
+        let (log, entry) = PartitionLog::create(id, settings.bounded(), epoch);
+        inner.journal.push(&entry, &[], &[]);
+        let slot = Slot::new(log, &inner.config, inner.rt.random_u64());
+        inner.slots.borrow_mut().insert(id, slot);
+        Ok(Ticket(position))
+    }
+
+    /// Forgets a partition and removes its files. Reads in flight end as they can. The caller keeps
+    /// the deletion on record until [`super::Effect::DeletionSettled`].
+    ///
+    /// # Errors
+    /// If the shard does not own it, or its files cannot be removed (the next start removes them).
+    pub async fn delete_partition(&self, id: PartitionId) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        let slot = inner.slots.borrow_mut().remove(&id);
+        let slot = slot.ok_or(StoreError::UnknownPartition(id))?;
+        inner.sub_unwritten(slot.log.unwritten_bytes());
+        inner.files.forget(id, None);
+        inner.sides.forget(id);
+        inner.settling.borrow_mut().push_back((id, inner.journal.pushed_end()));
+        inner.room.notify_all();
+        let dir = partition_dir(&inner.data_dir, id);
+        inner.remove_tree(&dir).await.map_err(StoreError::Fenced)
+    }
+
+    /// Takes over what the topic's configuration says now.
+    ///
+    /// # Errors
+    /// If the shard does not own the partition.
+    pub fn update_settings(
+        &self,
+        id: PartitionId,
+        settings: PartitionSettings,
+    ) -> Result<(), StoreError> {
+        let mut slots = self.inner.slots.borrow_mut();
+        let slot = slots.get_mut(&id).ok_or(StoreError::UnknownPartition(id))?;
+        slot.log.settings = settings.bounded();
+        Ok(())
+    }
+
+    /// Starts a leader epoch at the log's end. Appends after this carry it. The epoch is durable
+    /// with the returned ticket, and in any case before any append that follows it.
+    ///
+    /// # Errors
+    /// If the epoch is not newer than the newest, except that repeating the newest changes nothing.
+    pub fn start_epoch(&self, id: PartitionId, epoch: LeaderEpoch) -> Result<Ticket, StoreError> {
+        let inner = &self.inner;
+        let known = self.leader_epoch(id).ok_or(StoreError::UnknownPartition(id))?;
+        if epoch < known {
+            return Err(StoreError::StaleEpoch { found: epoch, known });
+        }
+        if epoch == known {
+            return Ok(Ticket(inner.journal.pushed_end().saturating_sub(1)));
+        }
+        inner.push_entry(id, |log| Some(log.start_epoch(epoch)))
+    }
+
+    /// Waits until what a ticket stands for is on disk.
+    ///
+    /// # Errors
+    /// The errno that fenced the journal before that.
+    pub async fn durable(&self, ticket: Ticket) -> Result<(), Errno> {
+        self.inner.journal.durable(ticket).await
+    }
+
+    /// Moves the log start up to `before` (DeleteRecords, retention) and returns the new log start.
+    /// Durable when it returns; segments that are wholly below it are removed after that.
+    ///
+    /// # Errors
+    /// If `before` is past the durable end; if the journal is fenced.
+    pub async fn delete_records(
+        &self,
+        id: PartitionId,
+        before: Offset,
+    ) -> Result<Offset, StoreError> {
+        let inner = &self.inner;
+        let mut gone = Vec::new();
+        let (ticket, log_start) = {
+            let slots = inner.slots.borrow();
+            let log = &slots.get(&id).ok_or(StoreError::UnknownPartition(id))?.log;
+            let (log_start, log_end) = (log.log_start(), log.durable_end());
+            if before > log_end || before.0 < 0 {
+                return Err(StoreError::OutOfRange { offset: before, log_start, log_end });
+            }
+            drop(slots);
+            let ticket = inner.push_entry(id, |log| {
+                let (entry, segments) = log.advance_start(before)?;
+                gone = segments;
+                Some(entry)
+            })?;
+            (ticket, before.max(log_start))
+        };
+        inner.let_go(id, &gone);
+        inner.journal.durable(ticket).await.map_err(StoreError::Fenced)?;
+        inner.remove_segments_later(id, &gone);
+        Ok(log_start)
+    }
+
+    /// Cuts the log back to `end`, a batch boundary (a follower whose log parted from its
+    /// leader's). Waits for write-behind in flight; durable when it returns.
+    ///
+    /// # Errors
+    /// If `end` is outside the log or inside a batch; if the journal is fenced.
+    pub async fn truncate(&self, id: PartitionId, end: Offset) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        let (segment, position) = match inner.locate_boundary(id, end).await? {
+            Some(place) => place,
+            None => return Ok(()),
+        };
+        inner.wait_for_writes(id).await?;
+        let mut gone = Vec::new();
+        let ticket = inner.push_entry(id, |log| {
+            if log.log_end() <= end || log.segment_mut(segment).is_none() {
+                return None;
+            }
+            let (entry, segments) = log.truncate(end, segment, position, inner.rt.arena());
+            gone = segments;
+            Some(entry)
+        })?;
+        for ack in inner.acks.borrow_mut().iter_mut().filter(|ack| ack.id == id) {
+            ack.end = ack.end.min(end);
+        }
+        inner.recount_unwritten();
+        for segment in &gone {
+            inner.files.forget(id, Some(segment.record.name));
+        }
+        inner.sides.forget(id);
+        inner.journal.durable(ticket).await.map_err(StoreError::Fenced)?;
+        inner.remove_segments_later(id, &gone);
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Takes over a partition as recovery left it; its tail was carried into the journal already.
+    pub(super) async fn adopt(self: &Rc<Self>, shared: SharedPartition) -> Result<(), Errno> {
+        let SharedPartition { state, tail, marks, settings } = shared;
+        let last = state.segments.len() - 1;
+        let mut segments = std::collections::VecDeque::new();
+        for (index, record) in state.segments.iter().enumerate() {
+            let tail_start = if index == last { record.synced } else { record.file_bytes() };
+            let mut resident = Tail::at(tail_start);
+            if index == last && !tail.is_empty() {
+                while let Err(full) = resident.reserve(tail.len(), self.rt.arena()) {
+                    let free = self.rt.arena().alloc_when_free(full.wanted_bytes).await;
+                    drop(free.map_err(|_| Errno::ENOMEM)?);
+                }
+                resident.append(&[&tail]);
+                for mark in &marks {
+                    resident.mark(*mark);
+                }
+            }
+            let mut segment = Segment::recovered(*record, resident);
+            if index == last {
+                segment.carry = state.carry;
+                if let Some(carry) = state.carry {
+                    segment.pin_anew(carry.frame_position);
+                }
+                self.add_unwritten(u64::from(segment.unwritten()));
+            }
+            segments.push_back(segment);
+        }
+        let log = PartitionLog::recovered(state, segments, settings.bounded());
+        let slot = Slot::new(log, &self.config, self.rt.random_u64());
+        self.slots.borrow_mut().insert(slot.log.id(), slot);
+        Ok(())
+    }
+
+    fn prepare_entry(&self) -> Result<u64, StoreError> {
+        if let Some(errno) = self.journal.fenced() {
+            return Err(StoreError::Fenced(errno));
+        }
+        self.journal.prepare(0).map_err(|_| StoreError::NoMemory)
+    }
+
+    /// Journals the entry that `act` makes of the log; nothing if it makes none.
+    fn push_entry(
+        &self,
+        id: PartitionId,
+        act: impl FnOnce(&mut PartitionLog) -> Option<EntryHeader>,
+    ) -> Result<Ticket, StoreError> {
+        let position = self.prepare_entry()?;
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.get_mut(&id).ok_or(StoreError::UnknownPartition(id))?;
+        match act(&mut slot.log) {
+            Some(entry) => Ok(self.journal.push(&entry, &[], &[]).ticket),
+            None => Ok(Ticket(position.saturating_sub(1))),
+        }
+    }
+
+    /// Forgets the memory of segments that left the log.
+    fn let_go(&self, id: PartitionId, gone: &[Segment]) {
+        for segment in gone {
+            self.sub_unwritten(u64::from(segment.unwritten()));
+            self.files.forget(id, Some(segment.record.name));
+            self.sides.forget_segment(id, segment.record.name);
+        }
+        self.room.notify_all();
+    }
+
+    fn recount_unwritten(&self) {
+        let slots = self.slots.borrow();
+        self.unwritten_bytes.set(slots.values().map(|slot| slot.log.unwritten_bytes()).sum());
+        self.room.notify_all();
+    }
+
+    fn remove_segments_later(self: &Rc<Self>, id: PartitionId, gone: &[Segment]) {
+        let names: Vec<SegmentName> = gone.iter().map(|segment| segment.record.name).collect();
+        if names.is_empty() {
+            return;
+        }
+        let inner = self.clone();
+        self.rt.spawn(Group::Background, async move {
+            let dir = partition_dir(&inner.data_dir, id);
+            for name in names {
+                for file in [log_file_name(name), side_file_name(name)] {
+                    // What cannot be removed now is litter, which the next start removes.
+                    if let Err(errno) = inner.rt.unlink(&dir.join(&file)).await
+                        && errno != Errno::ENOENT
+                    {
+                        tracing::warn!(%id, file, %errno, "segment file stays for now");
+                    }
+                }
+            }
+        });
+    }
+
+    async fn remove_tree(&self, dir: &std::path::Path) -> Result<(), Errno> {
+        let names = match self.rt.list_dir(dir).await {
+            Err(Errno::ENOENT) => return Ok(()),
+            listed => listed?,
+        };
+        for entry in names {
+            match self.rt.unlink(&dir.join(&entry.name)).await {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        match self.rt.remove_dir(dir).await {
+            // Write-behind that was on its way may have left a file again.
+            Ok(()) | Err(Errno::ENOENT | Errno::ENOTEMPTY) => {}
+            Err(errno) => return Err(errno),
+        }
+        if let Some(topic) = dir.parent() {
+            // The topic's directory goes with its last partition on this node.
+            match self.rt.remove_dir(topic).await {
+                Ok(()) | Err(Errno::ENOENT | Errno::ENOTEMPTY) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait_for_writes(&self, id: PartitionId) -> Result<(), StoreError> {
+        loop {
+            let room = self.room.listen();
+            if let Some(errno) = self.journal.fenced() {
+                return Err(StoreError::Fenced(errno));
+            }
+            let writing = self.slots.borrow().get(&id).map(|slot| slot.writing);
+            if !writing.ok_or(StoreError::UnknownPartition(id))? {
+                return Ok(());
+            }
+            room.await;
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Write-behind and allocation: append blocks become segment blocks, ahead of nobody's wait.
+//!
+//! A partition is written when it has `write_behind_bytes` of whole blocks, or when a checkpoint or
+//! back-pressure asks. Blocks go out as they lie in memory, each once; their checksums are taken on
+//! the way. Space is allocated, and made durable with the file's name, before an append may count
+//! on it, so a write never meets ENOSPC.
+
+use std::rc::Rc;
+
+use super::files::{FileKey, Part};
+use super::{Inner, Slot};
+use crate::journal::entry::SegmentName;
+use crate::journal::format::{BLOCK_BYTES, whole_blocks};
+use crate::journal::io::{block_buffer, write_all};
+use crate::log::error::AppendError;
+use crate::log::partition::Want;
+use crate::log::segment::{log_file_name, partition_dir, side_file_name};
+use crate::log::tail::Tail;
+use crate::memory::View;
+use crate::rt::{Errno, File, Group, OpenOptions, WriteBuf, WriteFlags};
+use crate::types::PartitionId;
+
+/// Bytes of one round of write-behind of one partition.
+const ROUND_BYTES_MAX: u32 = 1 << 20;
+
+/// What one round of write-behind writes.
+struct Round {
+    segment: SegmentName,
+    from: u32,
+    to: u32,
+    views: Vec<View>,
+    /// The last block of a rolled segment, to be padded with zeros.
+    rest: Option<Vec<u8>>,
+    crcs: Vec<u32>,
+}
+
+impl Inner {
+    /// After an append: starts write-behind and allocation if they are due.
+    pub(super) fn kick_behind(self: &Rc<Self>, id: PartitionId, slot: &mut Slot) {
+        let due = slot.log.segments().iter().any(|segment| {
+            let whole = segment.writable_to() - segment.written;
+            whole >= self.config.limits.write_behind_bytes
+                || (segment.record.rolled && segment.unwritten() > 0)
+        });
+        let pressed = self.unwritten_bytes.get() * 2 > self.config.limits.unwritten_bytes_max;
+        if (due || pressed) && !slot.writing {
+            self.spawn_write(id, slot);
+        }
+        let active = slot.log.active();
+        let left = active.allocated.saturating_sub(active.record.length);
+        let ahead = (slot.next_allocation / 4).min(u64::from(active.allocated)) as u32;
+        if active.allocated > 0 && left < ahead && !slot.allocating && !slot.disk_full {
+            let inner = self.clone();
+            slot.allocating = true;
+            self.rt.spawn(Group::Background, async move {
+                // Its failure is met again, and answered, by the append that needs the space.
+                let _ = inner.allocate_more(id, 0).await;
+            });
+        }
+    }
+
+    /// Starts write-behind of every partition that has a whole block.
+    pub(super) fn write_behind_all(self: &Rc<Self>) {
+        let mut slots = self.slots.borrow_mut();
+        for (id, slot) in slots.iter_mut() {
+            let any = slot.log.segments().iter().any(|s| s.writable_to() > s.written);
+            if any && !slot.writing {
+                self.spawn_write(*id, slot);
+            }
+        }
+    }
+
+    fn spawn_write(self: &Rc<Self>, id: PartitionId, slot: &mut Slot) {
+        slot.writing = true;
+        let inner = self.clone();
+        self.rt.spawn(Group::Background, async move {
+            inner.write_rounds(id).await;
+        });
+    }
+
+    /// Writes all whole blocks of the partition, waiting for a write that is out already.
+    pub(super) async fn write_whole_blocks(self: &Rc<Self>, id: PartitionId) {
+        loop {
+            let room = self.room.listen();
+            let wait = match self.slots.borrow_mut().get_mut(&id) {
+                None => return,
+                Some(slot) if slot.writing => true,
+                Some(slot) => {
+                    if !slot.log.segments().iter().any(|s| s.writable_to() > s.written) {
+                        return;
+                    }
+                    slot.writing = true;
+                    false
+                }
+            };
+            if self.journal.fenced().is_some() {
+                return;
+            }
+            if wait {
+                room.await;
+            } else {
+                self.write_rounds(id).await;
+            }
+        }
+    }
+
+    /// Rounds until nothing whole is left. The caller has set `writing`.
+    async fn write_rounds(self: &Rc<Self>, id: PartitionId) {
+        while let Some(round) = self.next_round(id) {
+            if let Err(errno) = self.write_round(id, round).await {
+                self.journal.fence(errno);
+                break;
+            }
+            self.room.notify_all();
+        }
+        if let Some(slot) = self.slots.borrow_mut().get_mut(&id) {
+            slot.writing = false;
+        }
+        self.room.notify_all();
+    }
+
+    fn next_round(&self, id: PartitionId) -> Option<Round> {
+        if self.journal.fenced().is_some() {
+            return None;
+        }
+        let slots = self.slots.borrow();
+        let log = &slots.get(&id)?.log;
+        let segment = log.segments().iter().find(|s| s.writable_to() > s.written)?;
+        let from = segment.written;
+        let to = segment.writable_to().min(from + ROUND_BYTES_MAX);
+        let whole_end = to.min(segment.record.length - segment.record.length % BLOCK_BYTES as u32);
+        let views = segment.tail.views(from..whole_end.max(from));
+        let rest = (to > whole_end).then(|| {
+            let parts = segment.tail.views(whole_end..segment.record.length);
+            let mut block: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+            block.resize(BLOCK_BYTES, 0);
+            block
+        });
+        let blocks = views.iter().flat_map(|view| view.chunks_exact(BLOCK_BYTES));
+        let crcs = blocks.chain(rest.as_deref()).map(crc32c::crc32c).collect();
+        Some(Round { segment: segment.record.name, from, to, views, rest, crcs })
+    }
+
+    async fn write_round(self: &Rc<Self>, id: PartitionId, round: Round) -> Result<(), Errno> {
+        let permits = (round.to - round.from) as usize;
+        let permits = permits.min(self.config.limits.write_behind_in_flight_bytes_max as usize);
+        self.write_permits.take(permits).await;
+        let result = self.write_blocks(id, &round).await;
+        self.write_permits.give(permits);
+        result?;
+        let mut slots = self.slots.borrow_mut();
+        let Some(slot) = slots.get_mut(&id) else { return Ok(()) };
+        let keep = self.config.limits.append_block_bytes;
+        let Some(segment) = slot.log.segment_mut(round.segment) else { return Ok(()) };
+        let before = segment.unwritten();
+        segment.written = round.to;
+        segment.unpaged.block_crcs.extend_from_slice(&round.crcs);
+        if segment.record.rolled && segment.unwritten() == 0 {
+            segment.tail = Tail::at(segment.written);
+        } else {
+            // The newest written blocks stay for readers at the tail.
+            segment.tail.release_below(round.to.saturating_sub(keep));
+        }
+        let after = segment.unwritten();
+        self.sub_unwritten(u64::from(before - after));
+        Ok(())
+    }
+
+    async fn write_blocks(self: &Rc<Self>, id: PartitionId, round: &Round) -> Result<(), Errno> {
+        let file = match self.open_part(id, round.segment, Part::Log).await {
+            // A rolled or cut segment below one block has no file yet.
+            Err(Errno::ENOENT) => {
+                self.create_files(id, round.segment, 0, round.to).await?;
+                self.open_part(id, round.segment, Part::Log).await?
+            }
+            opened => opened?,
+        };
+        let mut at = u64::from(round.from);
+        for view in &round.views {
+            write_all(&self.rt, &file, view.clone(), at, WriteFlags::NONE).await?;
+            at += view.len() as u64;
+        }
+        if let Some(rest) = &round.rest {
+            let block: WriteBuf = block_buffer(&self.rt, rest).await?;
+            write_all(&self.rt, &file, block, at, WriteFlags::NONE).await?;
+        }
+        Ok(())
+    }
+
+    /// Opens a segment's file, which must exist.
+    pub(super) async fn open_part(
+        &self,
+        id: PartitionId,
+        segment: SegmentName,
+        part: Part,
+    ) -> Result<File, Errno> {
+        let key = FileKey { id, segment, part };
+        if let Some(file) = self.files.find(key) {
+            return Ok(file);
+        }
+        let name = match part {
+            Part::Log => log_file_name(segment),
+            Part::Side => side_file_name(segment),
+        };
+        let path = partition_dir(&self.data_dir, id).join(name);
+        let options =
+            OpenOptions { read: true, write: true, direct: true, ..OpenOptions::default() };
+        let file = self.rt.open(&path, options).await?;
+        self.files.insert(key, file.clone());
+        Ok(file)
+    }
+
+    /// Waits for a batch of `len` bytes to have allocated space.
+    pub(super) async fn grow(
+        self: &Rc<Self>,
+        id: PartitionId,
+        len: usize,
+    ) -> Result<(), AppendError> {
+        loop {
+            let room = self.room.listen();
+            let to = {
+                let mut slots = self.slots.borrow_mut();
+                let slot = slots.get_mut(&id).ok_or(AppendError::UnknownPartition(id))?;
+                let Some(Want::Space(to)) = slot.log.want(len) else { return Ok(()) };
+                if slot.allocating {
+                    None
+                } else {
+                    slot.allocating = true;
+                    Some(to)
+                }
+            };
+            match to {
+                None => room.await,
+                Some(to) => match self.allocate_more(id, to).await {
+                    Ok(()) => {}
+                    Err(Errno::ENOSPC | Errno::EDQUOT) => return Err(AppendError::DiskFull),
+                    Err(errno) => {
+                        self.journal.fence(errno);
+                        return Err(AppendError::Fenced(errno));
+                    }
+                },
+            }
+        }
+    }
+
+    /// Allocates the next step of the active segment, at least up to `to`. The caller has set
+    /// `allocating`.
+    async fn allocate_more(self: &Rc<Self>, id: PartitionId, to: u32) -> Result<(), Errno> {
+        let plan = {
+            let slots = self.slots.borrow();
+            slots.get(&id).map(|slot| {
+                let active = slot.log.active();
+                let from = active.allocated;
+                let wished = u64::from(from) + slot.next_allocation;
+                let cap = u64::from(slot.log.settings.segment_bytes.max(to));
+                let to = wished.min(cap).max(u64::from(to)).max(u64::from(from));
+                (active.record.name, from, whole_blocks(to as usize) as u32)
+            })
+        };
+        let result = match plan {
+            None => Ok(()),
+            Some((segment, from, to)) if to > from => {
+                let full = self.create_files(id, segment, from, to).await;
+                self.note_allocation(id, segment, to, full)
+            }
+            Some(_) => Ok(()),
+        };
+        if let Some(slot) = self.slots.borrow_mut().get_mut(&id) {
+            slot.allocating = false;
+        }
+        self.room.notify_all();
+        result
+    }
+
+    fn note_allocation(
+        &self,
+        id: PartitionId,
+        segment: SegmentName,
+        to: u32,
+        result: Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        let mut slots = self.slots.borrow_mut();
+        let Some(slot) = slots.get_mut(&id) else { return Ok(()) };
+        slot.disk_full = matches!(result, Err(Errno::ENOSPC | Errno::EDQUOT));
+        if result.is_ok() {
+            let most = u64::from(self.config.limits.segment_allocate_bytes_max);
+            slot.next_allocation = (slot.next_allocation * 2).min(most);
+            if let Some(segment) = slot.log.segment_mut(segment) {
+                segment.allocated = segment.allocated.max(to);
+            }
+        }
+        result
+    }
+
+    /// Creates a segment's files if `from` is 0, allocates `from..to`, and makes it durable.
+    async fn create_files(
+        &self,
+        id: PartitionId,
+        segment: SegmentName,
+        from: u32,
+        to: u32,
+    ) -> Result<(), Errno> {
+        let dir = partition_dir(&self.data_dir, id);
+        if from == 0 {
+            self.rt.create_dir_all(&dir).await?;
+        }
+        let log = match self.open_part(id, segment, Part::Log).await {
+            Err(Errno::ENOENT) => {
+                self.rt.open(&dir.join(log_file_name(segment)), OpenOptions::direct()).await?
+            }
+            opened => opened?,
+        };
+        log.allocate(u64::from(from), u64::from(to - from)).await?;
+        log.sync_all().await?;
+        if from == 0 {
+            let side = dir.join(side_file_name(segment));
+            self.rt.open(&side, OpenOptions::direct()).await?.sync_all().await?;
+            self.rt.sync_dir(&dir).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,365 @@
+//! Checkpoints: write, sync, carry, record, reclaim (storage contract §1, §4; faults R3).
+//!
+//! The order is never another: segment blocks and their fsync, sidecar pages and theirs, CARRY of
+//! the tails that old journal files still hold, everything so far durable in the journal, the
+//! checkpoint slot and its fsync, and only then are journal files used again, one checkpoint late.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::files::Part;
+use super::{Effect, Inner};
+use crate::journal::entry::SegmentName;
+use crate::journal::io::write_bytes;
+use crate::log::error::AppendError;
+use crate::log::segment::Segment;
+use crate::log::sidecar::PAGE_BYTES;
+use crate::log::state::PartitionState;
+use crate::rt::Errno;
+use crate::rt::sync::{Either, first_of, join_all};
+use crate::types::PartitionId;
+
+/// Partitions that a checkpoint writes and syncs at once.
+const PARTITIONS_AT_ONCE: usize = 32;
+
+/// What a checkpoint must make free of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Everything that lies in other files than the newest.
+    Old,
+    /// Everything: the next start scans nothing.
+    Clean,
+}
+
+/// Bytes of a segment that a settle syncs.
+struct Settle {
+    segment: SegmentName,
+    to: u32,
+}
+
+impl Inner {
+    pub(super) async fn checkpoint_loop(self: Rc<Self>) {
+        let interval = Duration::from_millis(u64::from(self.config.limits.checkpoint_interval_ms));
+        loop {
+            let due = self.checkpoint_due.listen();
+            if self.closing.get() || self.journal.fenced().is_some() {
+                break;
+            }
+            if self.wants_checkpoint(interval) {
+                if let Err(errno) = self.checkpoint(Scope::Old).await {
+                    if !matches!(errno, Errno::ENOSPC | Errno::EDQUOT) {
+                        self.journal.fence(errno);
+                        break;
+                    }
+                    self.rt.sleep(Duration::from_millis(100)).await;
+                }
+                continue;
+            }
+            let rest = self.last_checkpoint.get() + interval;
+            let rest = rest.max(self.rt.now() + Duration::from_millis(1));
+            match first_of(due, self.rt.sleep_until(rest)).await {
+                Either::Left(()) | Either::Right(()) => {}
+            }
+        }
+        self.stopped.set(true);
+        self.room.notify_all();
+        self.journal.news().notify_all();
+    }
+
+    fn wants_checkpoint(&self, interval: Duration) -> bool {
+        if self.journal.is_starved() && self.journal.live_files() > 1 {
+            return true;
+        }
+        let live = self.journal.live_bytes();
+        let several = self.journal.live_files() > 1;
+        let many = several && live >= self.config.checkpoint_at_bytes();
+        let old = self.rt.now().since(self.last_checkpoint.get()) >= interval;
+        many || (old && several)
+    }
+
+    /// Takes a checkpoint. One at a time.
+    pub(super) async fn checkpoint(self: &Rc<Self>, scope: Scope) -> Result<(), Errno> {
+        self.last_checkpoint.set(self.rt.now());
+        let below = match scope {
+            Scope::Old => self.journal.newest_file_start(),
+            Scope::Clean => u64::MAX,
+        };
+        let victims = self.pinned_below(below);
+        for group in victims.chunks(PARTITIONS_AT_ONCE) {
+            let settled = join_all(group.iter().map(|id| self.settle_partition(*id))).await;
+            settled.into_iter().collect::<Result<Vec<()>, Errno>>()?;
+        }
+        for id in &victims {
+            self.carry(*id, below).await?;
+        }
+        let (replay_from, state_position, body) = self.snapshot();
+        self.journal.durable_to(state_position).await?;
+        let clean = scope == Scope::Clean && self.is_settled();
+        self.journal.write_checkpoint(replay_from, state_position, clean, &body).await?;
+        self.last_checkpoint.set(self.rt.now());
+        self.settle_deletions();
+        if scope == Scope::Old {
+            self.evict_idle_tails();
+        }
+        self.room.notify_all();
+        Ok(())
+    }
+
+    fn pinned_below(&self, position: u64) -> Vec<PartitionId> {
+        let slots = self.slots.borrow();
+        let pinned = slots
+            .iter()
+            .filter(|(_, slot)| slot.log.oldest_pin().is_some_and(|pin| pin < position));
+        pinned.map(|(id, _)| *id).collect()
+    }
+
+    /// Writes what is whole, then syncs it and its sidecar pages.
+    async fn settle_partition(self: &Rc<Self>, id: PartitionId) -> Result<(), Errno> {
+        self.write_whole_blocks(id).await;
+        if let Some(errno) = self.journal.fenced() {
+            return Err(errno);
+        }
+        for settle in self.unsettled(id) {
+            match self.settle_segment(id, &settle).await {
+                // Without space for a sidecar page the journal keeps the bytes.
+                Err(Errno::ENOSPC | Errno::EDQUOT) => return Ok(()),
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    fn unsettled(&self, id: PartitionId) -> Vec<Settle> {
+        let slots = self.slots.borrow();
+        let Some(slot) = slots.get(&id) else { return Vec::new() };
+        let open = slot.log.segments().iter().filter(|s| s.written > s.record.synced);
+        open.map(|s| Settle { segment: s.record.name, to: s.written }).collect()
+    }
+
+    async fn settle_segment(
+        self: &Rc<Self>,
+        id: PartitionId,
+        settle: &Settle,
+    ) -> Result<(), Errno> {
+        let opened = self.open_part(id, settle.segment, Part::Log).await;
+        let log = match self.unless_gone(id, settle.segment, opened)? {
+            Some(file) => file,
+            None => return Ok(()),
+        };
+        log.sync_data().await?;
+        let opened = self.open_part(id, settle.segment, Part::Side).await;
+        let Some(side) = self.unless_gone(id, settle.segment, opened)? else { return Ok(()) };
+        let Some((offset, pages, least)) = self.with_segment(id, settle.segment, |segment| {
+            let page = segment.record.sidecar_pages;
+            // A table of so many blocks and entries never needs more pages than this.
+            let blocks = u64::from(settle.to / PAGE_BYTES as u32 + 1);
+            let entries = segment.unpaged.index.len() as u64;
+            let least = (blocks * 4 + entries * 20) / 3900 + 2;
+            (u64::from(page) * PAGE_BYTES as u64, page, least)
+        }) else {
+            return Ok(());
+        };
+        side.allocate(offset, least * PAGE_BYTES as u64).await?;
+        let Some((bytes, first_block, table)) = self.with_segment(id, settle.segment, |segment| {
+            let table = segment.unpaged_to(settle.to);
+            let first_block = segment.paged_blocks;
+            let bytes = table.encode_pages(&segment.identity(id), pages, first_block);
+            (bytes, first_block, table)
+        }) else {
+            return Ok(());
+        };
+        write_bytes(&self.rt, &side, &bytes, offset).await?;
+        side.sync_data().await?;
+        let pages = pages + (bytes.len() / PAGE_BYTES) as u32;
+        self.sides.extend(id, settle.segment, first_block, &table);
+        self.with_segment(id, settle.segment, |segment| {
+            segment.settled(settle.to, &table, pages);
+        });
+        Ok(())
+    }
+
+    /// A file that is missing because its segment is gone is nothing to worry about.
+    fn unless_gone<T>(
+        &self,
+        id: PartitionId,
+        segment: SegmentName,
+        opened: Result<T, Errno>,
+    ) -> Result<Option<T>, Errno> {
+        match opened {
+            Err(Errno::ENOENT) if self.with_segment(id, segment, |_| ()).is_none() => Ok(None),
+            Err(errno) => Err(errno),
+            Ok(file) => Ok(Some(file)),
+        }
+    }
+
+    fn with_segment<T>(
+        &self,
+        id: PartitionId,
+        segment: SegmentName,
+        act: impl FnOnce(&mut Segment) -> T,
+    ) -> Option<T> {
+        let mut slots = self.slots.borrow_mut();
+        slots.get_mut(&id)?.log.segment_mut(segment).map(act)
+    }
+
+    /// Journals the partition's tail again if the journal below `position` still holds it.
+    async fn carry(self: &Rc<Self>, id: PartitionId, below: u64) -> Result<(), Errno> {
+        match self.restore_tail(id).await {
+            Ok(()) | Err(AppendError::UnknownPartition(_)) => {}
+            Err(AppendError::Fenced(errno)) => return Err(errno),
+            Err(_) => return Ok(()),
+        }
+        let length = {
+            let slots = self.slots.borrow();
+            let Some(slot) = slots.get(&id) else { return Ok(()) };
+            let active = slot.log.active();
+            let old = active.oldest_pin().is_some_and(|pin| pin < below);
+            // For a clean stop any CARRY will do, wherever it lies.
+            let enough = below == u64::MAX && active.carry.is_some();
+            if !old || enough {
+                return Ok(());
+            }
+            (active.record.length - active.record.synced) as usize
+        };
+        // A busy partition needs no CARRY: its bytes move on to newer files by themselves.
+        if length == 0 || length > self.config.journal.frame_buffer_bytes / 2 {
+            return Ok(());
+        }
+        let position = self.journal.prepare_when_free(length).await?;
+        let mut slots = self.slots.borrow_mut();
+        let Some(slot) = slots.get_mut(&id) else { return Ok(()) };
+        let Some(entry) = slot.log.carry_entry() else { return Ok(()) };
+        if entry.length as usize != length {
+            // Appended meanwhile, so the tail lies in a new file already, or soon will.
+            return Ok(());
+        }
+        let end = entry.segment_position + entry.length;
+        let views = slot.log.active().tail.views(entry.segment_position..end);
+        let parts: Vec<&[u8]> = views.iter().map(|view| &view[..]).collect();
+        let pushed = self.journal.push(&entry, &parts, &[]);
+        debug_assert_eq!(pushed.ticket.0, position);
+        slot.log.carried(&entry, pushed.ticket.0, pushed.payload_at);
+        Ok(())
+    }
+
+    /// The state of all partitions, all as of one journal position.
+    fn snapshot(&self) -> (u64, u64, Vec<u8>) {
+        let now = self.rt.wall_ms();
+        let mut slots = self.slots.borrow_mut();
+        let state_position = self.journal.pushed_end();
+        let mut states = Vec::with_capacity(slots.len());
+        let mut replay_from = state_position;
+        for slot in slots.values_mut() {
+            slot.log.expire_producers(now);
+            replay_from = replay_from.min(slot.log.oldest_pin().unwrap_or(u64::MAX));
+            states.push(slot.log.state());
+        }
+        (replay_from, state_position, PartitionState::encode_all(states.iter()))
+    }
+
+    /// Everything is in segments, or in the journal as the one CARRY that the state names.
+    fn is_settled(&self) -> bool {
+        let slots = self.slots.borrow();
+        slots.values().all(|slot| {
+            let active = &slot.log.active().record;
+            let carry = slot.log.active().carry;
+            let rolled = slot.log.segments().iter().all(|segment| {
+                !segment.record.rolled || segment.record.synced >= segment.record.length
+            });
+            let carried = carry.is_some_and(|carry| {
+                carry.from == active.synced && carry.from + carry.length == active.length
+            });
+            rolled && (active.synced >= active.length || carried)
+        })
+    }
+
+    /// Lets go of tails that have been idle, and lie in the journal in one piece.
+    fn evict_idle_tails(&self) {
+        let now = self.rt.now();
+        let durable = self.journal.durable_position();
+        let mut slots = self.slots.borrow_mut();
+        for slot in slots.values_mut() {
+            if now.since(slot.last_append) < self.config.tail_idle_after || slot.writing {
+                continue;
+            }
+            let active = slot.log.active_mut();
+            let carried = active.carry.is_some_and(|carry| {
+                carry.frame_position < durable && carry.from + carry.length == active.record.length
+            });
+            let settled = active.written == active.record.synced;
+            if carried && settled && !active.tail.is_evicted() {
+                let from = active.carry.expect("checked").from;
+                if active.tail.start() != from
+                    && active.tail.shrink_to(from, self.rt.arena()).is_err()
+                {
+                    continue;
+                }
+                active.tail.evict();
+            }
+        }
+    }
+
+    /// Brings an evicted tail back from the journal.
+    pub(super) async fn restore_tail(self: &Rc<Self>, id: PartitionId) -> Result<(), AppendError> {
+        loop {
+            let place = {
+                let slots = self.slots.borrow();
+                let slot = slots.get(&id).ok_or(AppendError::UnknownPartition(id))?;
+                let active = slot.log.active();
+                if !active.tail.is_evicted() {
+                    return Ok(());
+                }
+                active.carry.expect("an evicted tail is carried")
+            };
+            let read = self.read_carry(&place).await;
+            let bytes = match read {
+                Ok(bytes) => bytes,
+                Err(errno) => {
+                    self.journal.fence(errno);
+                    return Err(AppendError::Fenced(errno));
+                }
+            };
+            let arena = self.rt.arena();
+            let restored = {
+                let mut slots = self.slots.borrow_mut();
+                let slot = slots.get_mut(&id).ok_or(AppendError::UnknownPartition(id))?;
+                let active = slot.log.active_mut();
+                if !active.tail.is_evicted() || active.carry != Some(place) {
+                    continue;
+                }
+                active.tail.restore(&bytes, arena)
+            };
+            match restored {
+                Ok(()) => return Ok(()),
+                Err(full) => drop(arena.alloc_when_free(full.wanted_bytes).await),
+            }
+        }
+    }
+
+    /// The bytes of a carried tail, checked.
+    pub(super) async fn read_carry(
+        &self,
+        place: &crate::log::segment::CarryPlace,
+    ) -> Result<crate::memory::View, Errno> {
+        let len = place.length as usize;
+        let view =
+            self.journal.read_frame_bytes(place.frame_position, place.payload_at, len).await?;
+        if crc32c::crc32c(&view) == place.crc { Ok(view) } else { Err(Errno::EILSEQ) }
+    }
+
+    /// Tells of deleted partitions that no journal file names any more.
+    fn settle_deletions(&self) {
+        let oldest = self.journal.oldest_position();
+        loop {
+            let settled = {
+                let mut settling = self.settling.borrow_mut();
+                match settling.front() {
+                    Some((_, position)) if *position <= oldest => settling.pop_front(),
+                    _ => return,
+                }
+            };
+            let (id, _) = settled.expect("it was just at the front");
+            self.push_effect(Effect::DeletionSettled(id));
+        }
+    }
+}
