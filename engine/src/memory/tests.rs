@@ -37,7 +37,7 @@ fn no_two_blocks_overlap() {
     for _ in 0..5_000 {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let pick = (seed >> 33) as usize;
-        if pick % 3 == 0 && !out.is_empty() {
+        if pick.is_multiple_of(3) && !out.is_empty() {
             out.swap_remove(pick % out.len());
         } else if let Ok(buf) = arena.alloc(1 << (pick % 22)) {
             out.push(buf);

@@ -88,6 +88,11 @@ impl File {
         self.stat().await.map(|stat| stat.len)
     }
 
+    /// Whether the file has no bytes.
+    pub async fn is_empty(&self) -> Result<bool, Errno> {
+        self.len().await.map(|len| len == 0)
+    }
+
     /// Length and alignment.
     pub async fn stat(&self) -> Result<Stat, Errno> {
         let op = Op::StatFile { file: self.handle.clone() };

@@ -10,6 +10,7 @@ mod errno;
 mod executor;
 mod file;
 mod join;
+pub mod mesh;
 mod net;
 pub mod op;
 mod pending;
@@ -17,6 +18,9 @@ pub mod sync;
 mod time;
 mod timer;
 mod wakeup;
+
+#[cfg(test)]
+mod wakeup_tests;
 
 /// The primitives under [`wakeup`]; its test puts shuttle's in their place.
 mod sync_types {

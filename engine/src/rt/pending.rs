@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use slab::Slab;
 
 use super::Core;
-use super::op::{Completion, Op, OpToken};
+use super::op::{Answer, Completion, Op, OpToken};
 
 enum Waiting {
     /// Submitted; its task sleeps.
@@ -55,9 +55,13 @@ impl Core {
     /// Hands a completion to its task; closes what an abandoned operation opened.
     pub(super) fn deliver(&self, completion: Completion) {
         if let Some(orphan) = self.pending.complete(completion) {
-            if let Some(raw) = orphan.result.as_ref().ok().and_then(|answer| answer.opened()) {
-                self.driver.close(raw);
-            }
+            self.close_unseen(&orphan);
+        }
+    }
+
+    fn close_unseen(&self, orphan: &Completion) {
+        if let Some(raw) = orphan.result.as_ref().ok().and_then(Answer::opened) {
+            self.driver.close(raw);
         }
     }
 
@@ -127,11 +131,7 @@ impl Drop for Operation {
         };
         match done {
             None => self.core.driver.cancel(token),
-            Some(completion) => {
-                if let Some(raw) = completion.result.as_ref().ok().and_then(|a| a.opened()) {
-                    self.core.driver.close(raw);
-                }
-            }
+            Some(completion) => self.core.close_unseen(&completion),
         }
     }
 }

@@ -46,7 +46,6 @@ impl Event {
     }
 
     /// A future that ends with the first [`notify_all`](Self::notify_all) after this call.
-    #[must_use]
     pub fn listen(&self) -> Listen {
         let round = self.inner.borrow().round;
         Listen { inner: self.inner.clone(), round, key: None }

@@ -14,7 +14,6 @@ struct Inner<T> {
 }
 
 /// A sender and a receiver for one value.
-#[must_use]
 pub fn oneshot<T>() -> (OneSender<T>, OneReceiver<T>) {
     let inner = Rc::new(RefCell::new(Inner {
         value: None,

@@ -226,11 +226,12 @@ impl Disk {
 
     /// A sync submitted at `then` is complete: the names of then are durable.
     pub(super) fn sync_dir(&mut self, id: InodeId, then: NamesThen) {
-        if let Inode::Dir { safe, synced, .. } = self.inode_mut(id) {
-            if then.change >= *synced {
+        match self.inode_mut(id) {
+            Inode::Dir { safe, synced, .. } if then.change >= *synced => {
                 *synced = then.change;
                 *safe = then.names;
             }
+            _ => {}
         }
     }
 

@@ -396,7 +396,7 @@ impl State {
         }
     }
 
-    fn to_send(&mut self, node: NodeIndex, flight: &Flight) -> usize {
+    fn sendable(&mut self, node: NodeIndex, flight: &Flight) -> usize {
         match &flight.op {
             Op::Send { chunks, .. } => chunks.iter().map(|chunk| chunk.len()).sum(),
             Op::SendFile { file, offset, len, .. } => {
@@ -409,11 +409,11 @@ impl State {
     }
 
     fn all_sent(&mut self, node: NodeIndex, flight: &Flight) -> bool {
-        self.to_send(node, flight) <= flight.moved
+        self.sendable(node, flight) <= flight.moved
     }
 
     fn next_piece(&mut self, node: NodeIndex, flight: &Flight, room: usize) -> Option<Vec<u8>> {
-        let left = self.to_send(node, flight).saturating_sub(flight.moved);
+        let left = self.sendable(node, flight).saturating_sub(flight.moved);
         let most = left.min(room).min(self.network.options.piece_bytes_max);
         if most == 0 {
             return None;

@@ -15,6 +15,7 @@ const VECTORS_MAX: usize = 256;
 
 /// Memory that submission entries point to. Boxed or heap-backed: its address does not change when
 /// the flight moves.
+#[expect(dead_code, reason = "the kernel reads it: it is held, not looked at")]
 pub(super) enum Scratch {
     Nothing,
     Paths(CString, Option<CString>),

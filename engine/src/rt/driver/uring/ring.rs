@@ -49,14 +49,12 @@ pub(super) fn build(entries: u32) -> io::Result<(IoUring, Extras)> {
 pub(super) struct Ring {
     uring: IoUring,
     overflow: VecDeque<squeue::Entry>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "shown by the probe; kept for debugging"))]
-    pub(super) extras: Extras,
 }
 
 impl Ring {
     pub(super) fn new(entries: u32) -> io::Result<Self> {
-        let (uring, extras) = build(entries)?;
-        Ok(Self { uring, overflow: VecDeque::new(), extras })
+        let (uring, _extras) = build(entries)?;
+        Ok(Self { uring, overflow: VecDeque::new() })
     }
 
     pub(super) fn uring(&self) -> &IoUring {

@@ -90,13 +90,15 @@ impl Flight {
         if self.cancelled {
             return Step::End(Err(Errno::ECANCELED));
         }
-        if let Scratch::Piped(pipe) = &mut self.scratch {
-            if std::mem::take(&mut pipe.filling) {
+        match &mut self.scratch {
+            Scratch::Piped(pipe) if pipe.filling => {
+                pipe.filling = false;
+                pipe.filled += count;
                 if count == 0 {
                     return Step::End(Ok(Answer::Count(self.moved)));
                 }
-                pipe.filled += count;
             }
+            _ => {}
         }
         Step::Again
     }
