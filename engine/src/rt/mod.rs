@@ -17,6 +17,7 @@ mod pending;
 pub mod sync;
 mod time;
 mod timer;
+mod values;
 mod wakeup;
 
 #[cfg(test)]
@@ -42,9 +43,9 @@ pub use executor::{Group, Shares};
 pub use file::{File, WriteFlags};
 pub use join::{Cancelled, JoinHandle};
 pub use net::{Listener, Stream};
-pub use op::{Chunk, DirEntry, ListenOptions, OpenOptions, Stat, WriteBuf};
 pub use time::{Elapsed, Monotonic};
 pub use timer::Sleep;
+pub use values::{Chunk, DirEntry, ListenOptions, OpenOptions, Stat, WriteBuf};
 
 use crate::memory::Arena;
 use crate::types::ShardId;

@@ -58,6 +58,8 @@ pub enum Effect {
     /// It fails with this errno. A write may have stored any part; a failed sync forgets what it
     /// should have made durable, so that a later success proves nothing.
     Fail(Errno),
+    /// As `Fail`, with an errno that chance draws from [`DISK_ERRNOS`] each time.
+    FailByChance,
     /// A transfer stops after this many bytes (at least 1 less than asked for).
     Short(usize),
     /// It completes so much later.
@@ -71,6 +73,23 @@ pub enum Effect {
     /// A write, or sync, says that it succeeded and did nothing.
     Lose,
 }
+
+/// Every errno with which reads, writes and syncs of files may end: the table of the storage
+/// contract, section 6.
+pub const DISK_ERRNOS: [Errno; 12] = [
+    Errno::EIO,
+    Errno::ENODATA,
+    Errno::EREMOTEIO,
+    Errno::ETIMEDOUT,
+    Errno::ENOLINK,
+    Errno::EILSEQ,
+    Errno::EROFS,
+    Errno::ENOSPC,
+    Errno::EDQUOT,
+    Errno::EAGAIN,
+    Errno::EINTR,
+    Errno::ENOMEM,
+];
 
 /// When an [`Effect`] strikes.
 #[derive(Clone, Debug)]
@@ -145,6 +164,9 @@ impl Rule {
             return None;
         }
         self.times -= 1;
-        Some(self.effect)
+        Some(match self.effect {
+            Effect::FailByChance => Effect::Fail(DISK_ERRNOS[random.index(DISK_ERRNOS.len())]),
+            effect => effect,
+        })
     }
 }

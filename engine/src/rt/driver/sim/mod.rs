@@ -10,12 +10,14 @@
 //! none here; shuttle tests those), and the cost of computing (a poll takes a fixed 200 ns).
 
 mod content;
+mod control;
 mod disk;
 mod driver;
 mod execute;
 mod faults;
 mod files;
 mod network;
+mod packets;
 mod random;
 mod sockets;
 mod state;
@@ -23,10 +25,12 @@ mod trace;
 mod world;
 
 #[cfg(test)]
+mod network_tests;
+#[cfg(test)]
 mod tests;
 
 pub use disk::CrashLoss;
-pub use faults::{Effect, OpKind, Rule};
+pub use faults::{DISK_ERRNOS, Effect, OpKind, Rule};
 pub use network::LinkOptions;
 pub use random::Random;
 pub use state::{DiskOptions, NodeIndex};

@@ -155,21 +155,7 @@ fn a_full_disk_refuses_and_reserved_blocks_do_not() {
 
 #[test]
 fn every_errno_and_every_shortness_can_be_asked_for() {
-    let table = [
-        Errno::EIO,
-        Errno::ENODATA,
-        Errno::EREMOTEIO,
-        Errno::ETIMEDOUT,
-        Errno::ENOLINK,
-        Errno::EILSEQ,
-        Errno::EROFS,
-        Errno::ENOSPC,
-        Errno::EDQUOT,
-        Errno::EAGAIN,
-        Errno::EINTR,
-        Errno::ENOMEM,
-    ];
-    for errno in table {
+    for errno in DISK_ERRNOS {
         let mut world = World::new(8);
         world.add_rule(Rule::new(OpKind::Write, Effect::Fail(errno)).nth(1));
         world.add_rule(Rule::new(OpKind::Write, Effect::Short(1000)).nth(1));
