@@ -63,7 +63,8 @@ pub enum BatchError {
     /// No bytes at all.
     #[error("no record batch: the records field is empty; send one batch per partition")]
     Empty,
-    /// Fewer bytes than the header, or than the header's length says.
+    /// Fewer bytes than the header, or than the header's length says: there is no whole batch, which
+    /// Kafka answers as INVALID_RECORD.
     #[error("record batch is cut off: {bytes_have} bytes, its length asks for {bytes_need}")]
     Truncated {
         /// Bytes that are there.
@@ -83,6 +84,14 @@ pub enum BatchError {
     )]
     MoreThanOne {
         /// Bytes that follow the first batch.
+        bytes_after: usize,
+    },
+    /// Bytes after the batch that are no batch: the length and the bytes contradict each other.
+    #[error("{bytes_after} bytes that are no batch follow a batch of {bytes}")]
+    BytesAfter {
+        /// Size of the batch, by its length field.
+        bytes: usize,
+        /// Bytes that follow it.
         bytes_after: usize,
     },
     /// Message format v0 or v1.
@@ -215,7 +224,7 @@ impl BatchError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Truncated { .. }
+            Self::BytesAfter { .. }
             | Self::LengthTooSmall { .. }
             | Self::UnknownMagic { .. }
             | Self::Crc { .. }

@@ -99,10 +99,21 @@ fn damaged_framing_is_corrupt_or_names_the_format() {
     assert_eq!(refused(&[]), BatchError::Empty);
     let whole = sample(Codec::None);
     for cut in 1..whole.len() {
-        assert!(matches!(refused(&whole[..cut]), BatchError::Truncated { .. }), "{cut}");
+        let error = refused(&whole[..cut]);
+        assert!(matches!(error, BatchError::Truncated { .. }), "{cut}");
+        assert_eq!(error.fault(), Fault::InvalidRecord);
     }
     let twice = [whole.clone(), whole.clone()].concat();
     assert_eq!(refused(&twice), BatchError::MoreThanOne { bytes_after: whole.len() });
+    let tail = [whole.clone(), vec![0; 30]].concat();
+    assert_eq!(refused(&tail), BatchError::BytesAfter { bytes: whole.len(), bytes_after: 30 });
+    let length = whole.len() as i32 - 12;
+    assert_eq!(refused(&changed(LENGTH, &(length - 1).to_be_bytes())).fault(), Fault::Corrupt);
+    assert_eq!(
+        refused(&changed(LENGTH, &(length + 1).to_be_bytes())).fault(),
+        Fault::InvalidRecord
+    );
+    assert_eq!(refused(&changed(LENGTH, &i32::MAX.to_be_bytes())).fault(), Fault::InvalidRecord);
     for length in [i32::MIN, -1, 0, 48] {
         let bytes = changed(LENGTH, &length.to_be_bytes());
         assert_eq!(refused(&bytes), BatchError::LengthTooSmall { length });

@@ -83,12 +83,15 @@ impl<'a> BatchView<'a> {
     /// The one batch that fills `bytes` exactly.
     ///
     /// # Errors
-    /// As [`Self::first`], and [`BatchError::MoreThanOne`] when bytes follow the batch.
+    /// As [`Self::first`]; [`BatchError::MoreThanOne`] when another batch follows, and
+    /// [`BatchError::BytesAfter`] when something else does.
     pub fn only(bytes: &'a [u8]) -> Result<Self, BatchError> {
         let view = Self::first(bytes)?;
-        match bytes.len() - view.size() {
-            0 => Ok(view),
-            bytes_after => Err(BatchError::MoreThanOne { bytes_after }),
+        let (bytes, rest) = bytes.split_at(view.size());
+        match Self::first(rest) {
+            Err(BatchError::Empty) => Ok(view),
+            Ok(_) => Err(BatchError::MoreThanOne { bytes_after: rest.len() }),
+            Err(_) => Err(BatchError::BytesAfter { bytes: bytes.len(), bytes_after: rest.len() }),
         }
     }
 

@@ -165,7 +165,10 @@ impl Server {
     }
 
     fn run_until<T>(&mut self, result: &RefCell<Option<T>>) -> T {
-        assert!(self.world.run_until(LONG, |_| result.borrow().is_some()), "the client never ended");
+        assert!(
+            self.world.run_until(LONG, |_| result.borrow().is_some()),
+            "the client never ended"
+        );
         result.borrow_mut().take().expect("just seen")
     }
 
