@@ -95,7 +95,7 @@ impl Maker {
             self.field(field);
             self.in_tag = outer;
             let value = std::mem::replace(&mut self.out.bytes, whole);
-            self.varint(field.tag.unwrap() as usize);
+            self.varint(field.tag.expect("tagged fields have a tag") as usize);
             self.varint(value.len());
             let start = self.out.bytes.len();
             self.out.bytes.extend(value);

@@ -24,3 +24,6 @@ pub(crate) use producer::{Acks, OwnedRecord, Producer, ProducerOptions, Written}
 
 /// Result of everything that talks to a broker.
 pub(crate) type Result<T> = std::result::Result<T, ClientError>;
+
+#[cfg(test)]
+mod tests;

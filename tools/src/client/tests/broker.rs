@@ -1,0 +1,191 @@
+//! A broker of a few lines: one partition of one topic `t`, produce requests answered by script.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use net::wire::api::ApiKey;
+use net::wire::errors::ErrorCode;
+use net::wire::header::{Front, read_request};
+use net::wire::messages::api_versions_response::ApiVersion;
+use net::wire::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use net::wire::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use net::wire::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use net::wire::messages::{
+    ApiVersionsResponse, EMITTED, FetchResponse, InitProducerIdResponse, MetadataResponse,
+    ProduceRequest, ProduceResponse,
+};
+use net::wire::{Encoded, Message, Records, decode, encode_response};
+
+/// What happens to one produce request.
+pub(super) enum Reaction {
+    /// It is stored at this offset.
+    Stored(i64),
+    /// It is refused.
+    Code(ErrorCode),
+    /// The connection is closed without an answer.
+    HangUp,
+}
+
+#[derive(Default)]
+struct State {
+    script: Vec<Reaction>,
+    batches: Vec<Vec<u8>>,
+    versions: Vec<(&'static str, i16)>,
+    log: Vec<u8>,
+    is_old: bool,
+    port: i32,
+}
+
+/// A broker on a thread of its own, which ends with the test.
+pub(super) struct Broker {
+    pub(super) address: String,
+    state: Arc<Mutex<State>>,
+}
+
+impl Broker {
+    /// A broker of today.
+    pub(super) fn start(script: Vec<Reaction>) -> Self {
+        Self::serve(State { script, ..State::default() })
+    }
+
+    /// A broker that knows ApiVersions 0, Metadata 0-4 and the first versions of the rest.
+    pub(super) fn start_old(script: Vec<Reaction>) -> Self {
+        Self::serve(State { script, is_old: true, ..State::default() })
+    }
+
+    /// A broker whose partition holds these batches.
+    pub(super) fn start_with_log(log: Vec<u8>) -> Self {
+        Self::serve(State { log, ..State::default() })
+    }
+
+    /// An address at which nobody listens.
+    pub(super) fn closed_port() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    }
+
+    fn serve(mut state: State) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        state.port = i32::from(address.port());
+        state.script.reverse();
+        let state = Arc::new(Mutex::new(state));
+        let shared = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, shared) = (stream.unwrap(), Arc::clone(&shared));
+                std::thread::spawn(move || converse(stream, &shared));
+            }
+        });
+        Self { address: address.to_string(), state }
+    }
+
+    /// The batches of every produce request, in order of arrival.
+    pub(super) fn batches(&self) -> Vec<Vec<u8>> {
+        self.state.lock().unwrap().batches.clone()
+    }
+
+    /// API and version of every request.
+    pub(super) fn versions(&self) -> Vec<(&'static str, i16)> {
+        self.state.lock().unwrap().versions.clone()
+    }
+}
+
+fn converse(mut stream: TcpStream, state: &Mutex<State>) {
+    let mut size = [0; 4];
+    while stream.read_exact(&mut size).is_ok() {
+        let mut frame = vec![0; u32::from_be_bytes(size) as usize];
+        stream.read_exact(&mut frame).unwrap();
+        let front = read_request(&frame).unwrap();
+        match state.lock().unwrap().answer(&front) {
+            Some(answer) => stream.write_all(&answer.bytes).unwrap(),
+            None => return,
+        }
+    }
+}
+
+fn encode<'a, M: Message<'a>>(front: &Front<'_>, message: &M) -> Option<Encoded> {
+    Some(encode_response(front.correlation_id, front.version, message).unwrap())
+}
+
+impl State {
+    fn answer(&mut self, front: &Front<'_>) -> Option<Encoded> {
+        self.versions.push((front.key.name().unwrap(), front.version));
+        match front.key {
+            ApiKey::API_VERSIONS => self.api_versions(front),
+            ApiKey::METADATA => self.metadata(front),
+            ApiKey::INIT_PRODUCER_ID => {
+                let identity = InitProducerIdResponse { producer_id: 5, ..Default::default() };
+                encode(front, &identity)
+            }
+            ApiKey::PRODUCE => self.produce(front),
+            ApiKey::FETCH => self.fetch(front),
+            other => panic!("no script for {other}"),
+        }
+    }
+
+    fn api_versions(&self, front: &Front<'_>) -> Option<Encoded> {
+        let row = |(request, _): &(net::wire::Spec, net::wire::Spec)| {
+            let key = request.key.unwrap();
+            let max_version = match key {
+                _ if !self.is_old => request.version_max,
+                ApiKey::METADATA => 4,
+                _ => request.version_min,
+            };
+            let (api_key, min_version) = (key.0, request.version_min);
+            ApiVersion { api_key, min_version, max_version }
+        };
+        let unknown = self.is_old && front.version > 0;
+        let error_code = if unknown { ErrorCode::UNSUPPORTED_VERSION.0 } else { 0 };
+        let api_keys = EMITTED.iter().map(row).collect();
+        let answer = ApiVersionsResponse { error_code, api_keys, ..Default::default() };
+        let layout = if unknown { 0 } else { front.version };
+        encode(&Front { version: layout, ..*front }, &answer)
+    }
+
+    fn metadata(&self, front: &Front<'_>) -> Option<Encoded> {
+        let broker = MetadataResponseBroker {
+            host: "127.0.0.1".into(),
+            port: self.port,
+            ..Default::default()
+        };
+        let topic = MetadataResponseTopic {
+            name: Some("t".into()),
+            topic_id: [1; 16],
+            partitions: vec![MetadataResponsePartition::default()],
+            ..Default::default()
+        };
+        let answer =
+            MetadataResponse { brokers: vec![broker], topics: vec![topic], ..Default::default() };
+        encode(front, &answer)
+    }
+
+    fn produce(&mut self, front: &Front<'_>) -> Option<Encoded> {
+        let request: ProduceRequest<'_> = decode(front.body, front.version).unwrap().message;
+        let records = request.topic_data[0].partition_data[0].records.unwrap();
+        self.batches.push(records.here().unwrap().to_vec());
+        let mut answer = PartitionProduceResponse::default();
+        match self.script.pop().expect("the script has a reaction for every request") {
+            Reaction::HangUp => return None,
+            Reaction::Stored(offset) => answer.base_offset = offset,
+            Reaction::Code(code) => (answer.error_code, answer.base_offset) = (code.0, -1),
+        }
+        let topic =
+            TopicProduceResponse { partition_responses: vec![answer], ..Default::default() };
+        encode(front, &ProduceResponse { responses: vec![topic], ..Default::default() })
+    }
+
+    fn fetch(&self, front: &Front<'_>) -> Option<Encoded> {
+        let partition =
+            PartitionData { records: Some(Records::Here(&self.log)), ..PartitionData::default() };
+        let topic = FetchableTopicResponse {
+            topic: "t".into(),
+            topic_id: [1; 16],
+            partitions: vec![partition],
+        };
+        encode(front, &FetchResponse { responses: vec![topic], ..Default::default() })
+    }
+}
