@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::client::{Cluster, Options};
 use crate::output::{Format, Output};
-use crate::{consume, produce, topic};
+use crate::{consume, inspect, produce, topic};
 
 /// Kafka-protocol log engine: broker and tools in one binary.
 #[derive(Debug, Parser)]
@@ -26,6 +26,8 @@ enum Command {
     Produce(produce::Arguments),
     /// Print the records of a topic.
     Consume(consume::Arguments),
+    /// Look into the files of a data directory, without a broker.
+    Inspect(inspect::Arguments),
 }
 
 /// Where the brokers are and how results look: the same for every client command.
@@ -59,6 +61,7 @@ impl Cli {
             Command::Topic(command) => command.run(),
             Command::Produce(arguments) => arguments.run(),
             Command::Consume(arguments) => arguments.run(),
+            Command::Inspect(arguments) => arguments.run(),
         }
     }
 }

@@ -7,6 +7,7 @@
 mod cli;
 mod client;
 mod consume;
+mod inspect;
 mod output;
 mod produce;
 mod template;

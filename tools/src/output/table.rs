@@ -21,6 +21,16 @@ impl Table {
         self.rows.push(cells);
     }
 
+    /// A list of objects, named by the headers in lower case.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        let name = |header: &&str| header.to_lowercase().replace('-', "_");
+        let object = |row: &Vec<String>| {
+            let cells = row.iter().map(|cell| serde_json::Value::from(cell.as_str()));
+            self.headers.iter().map(name).zip(cells).collect()
+        };
+        self.rows.iter().map(|row| serde_json::Value::Object(object(row))).collect()
+    }
+
     /// Takes out a column that carries no news: one in which every cell is `cell`.
     pub(crate) fn without_column_of(mut self, header: &str, cell: &str) -> Self {
         let Some(index) = self.headers.iter().position(|one| *one == header) else { return self };
