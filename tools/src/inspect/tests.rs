@@ -96,6 +96,11 @@ fn a_segment_that_was_cut_is_damaged() {
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..4096]).unwrap();
     assert!(!file(&path).problems.is_empty());
+    // Cut between two batches, where nothing but the length on record tells.
+    let batch_bytes = batches(1).len();
+    fs::write(&path, &bytes[..batch_bytes]).unwrap();
+    let expected = format!("the file ends at byte {batch_bytes}");
+    assert!(file(&path).problems.contains(&expected));
 }
 
 #[test]
