@@ -134,6 +134,8 @@ limits! {
         "A compressed batch may expand to this many times max.message.bytes. Beyond, it is refused as CORRUPT_MESSAGE."
     decompressed_bytes_max: u64 = 128 * MIB, extreme 8 * MIB;
         "A compressed batch may never expand to more, in bytes, whatever the topic allows."
+    appends_waiting_per_shard_max: u32 = 65_536, extreme 16;
+        "Producers of one shard that wait for an acknowledgement, and as many that wait for room. Further appends are refused before they are in the log (a retriable error)."
     topics_per_request_max: u32 = 1_000, extreme 16;
         "Topics that one request may create, delete or alter. A longer list is refused whole (INVALID_REQUEST)."
     topics_max: u32 = 200_000, extreme 64;

@@ -27,7 +27,7 @@ pub use features::{FEATURES, Feature, format_cluster};
 pub use names::check_topic_name;
 pub use topics::{
     CreateTopic, CreateTopics, CreatedTopic, DeletedTopic, ManualAssignment, TopicDefaults,
-    TopicRef, create_topics, delete_topics,
+    TopicRef, create_topics, delete_topics, drop_tombstones,
 };
 
 use crate::image::Record;

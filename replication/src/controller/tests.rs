@@ -186,7 +186,8 @@ fn assignments_39_and_42() {
             .collect(),
         ..topic("orders")
     };
-    let rows: [(&[(i32, &[i32])], AssignmentFault); 7] = [
+    type Assigned = &'static [(i32, &'static [i32])];
+    let rows: [(Assigned, AssignmentFault); 7] = [
         (&[(1, &[1])], AssignmentFault::Indexes),
         (&[(0, &[1]), (2, &[1])], AssignmentFault::Indexes),
         (&[(0, &[1]), (0, &[1])], AssignmentFault::Indexes),
@@ -261,6 +262,10 @@ fn deletion_3_100_73() {
     let after = image.with(&decision.records).unwrap();
     assert!(after.topic(id).is_none());
     assert!(after.is_deleted(id));
+    let forgotten = drop_tombstones(&after, &[id, id, unknown]);
+    assert_eq!(forgotten, [Record::TombstoneDropped { topic: id.0 }]);
+    assert!(!after.with(&forgotten).unwrap().is_deleted(id));
+    assert!(drop_tombstones(&image, &[id]).is_empty(), "it lives");
     let disabled = delete_topics(&image, &request, false);
     assert!(disabled.records.is_empty());
     assert_eq!(disabled.answer, vec![Err(ControllerError::TopicDeletionDisabled); 3]);

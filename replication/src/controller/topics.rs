@@ -358,6 +358,15 @@ pub fn delete_topics(
     Decision { records, answer }
 }
 
+/// Drops the tombstones of `topics`, which no journal and no directory of the cluster names any more.
+/// Those that have none (any more) are passed over.
+#[must_use]
+pub fn drop_tombstones(image: &ClusterImage, topics: &[TopicId]) -> Vec<Record> {
+    let deleted: BTreeSet<TopicId> =
+        topics.iter().copied().filter(|topic| image.is_deleted(*topic)).collect();
+    deleted.into_iter().map(|topic| Record::TombstoneDropped { topic: topic.0 }).collect()
+}
+
 fn resolve(image: &ClusterImage, topic: &TopicRef) -> Result<TopicId, ControllerError> {
     match topic {
         TopicRef::Name(name) => {

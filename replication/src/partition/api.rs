@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use engine::batch::BatchInfo;
 use engine::memory::Lent;
-use engine::types::{LeaderEpoch, NodeId, Offset, PartitionId, ProducerId};
+use engine::types::{LeaderEpoch, NodeId, Offset, PartitionId, ProducerId, TopicId};
 
 use crate::image::ClusterImage;
 
@@ -304,6 +304,9 @@ pub enum PartitionRequest {
     DeleteRecords(DeleteRecordsCall),
     /// A new cluster image: answered when everything it changes here is carried out.
     Image(Arc<ClusterImage>),
+    /// Which of these (deleted) topics does this shard still have something of? Asked before their
+    /// tombstones are dropped; answered after every image that came before.
+    Names(Vec<TopicId>),
 }
 
 /// The answer to the [`PartitionRequest`] of the same name.
@@ -321,6 +324,8 @@ pub enum PartitionReply {
     EpochEnd(Result<EpochEnd, PartitionError>),
     /// To `DeleteRecords`: where the log starts now.
     DeleteRecords(Result<Offset, PartitionError>),
+    /// To `Names`: those that are still named here by a directory or a journal.
+    Named(Vec<TopicId>),
     /// To `CancelWait` and `Image`.
     Done,
 }

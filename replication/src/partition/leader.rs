@@ -168,19 +168,26 @@ impl Leader {
         self.proposed = Some(isr.iter().copied().collect());
     }
 
-    /// The controller has decided on an ISR. Producers that wait for `acks=all` learn at once when
-    /// it is too small for their promise.
-    pub fn isr_committed(&mut self, isr: &[NodeId], out: &mut Vec<Effect>) {
-        assert!(isr.contains(&self.me), "a leader is in its own ISR");
-        self.isr = isr.iter().copied().collect();
+    /// The proposed ISR was refused: only the committed one counts.
+    pub fn isr_refused(&mut self, out: &mut Vec<Effect>) {
         self.proposed = None;
         self.advance(out);
-        self.break_promises(out);
     }
 
-    /// `min.insync.replicas` was changed.
-    pub fn isr_min_changed(&mut self, isr_min: usize, out: &mut Vec<Effect>) {
+    /// What the cluster wants now: the committed ISR and `min.insync.replicas`. A new ISR decides a
+    /// proposal. Producers that wait for `acks=all` learn at once when the ISR is too small for
+    /// their promise.
+    ///
+    /// # Panics
+    /// When this node is not in the ISR, or the minimum is zero.
+    pub fn configured(&mut self, isr: &[NodeId], isr_min: usize, out: &mut Vec<Effect>) {
+        assert!(isr.contains(&self.me), "a leader is in its own ISR");
         assert!(isr_min >= 1, "min.insync.replicas is at least 1");
+        let isr: BTreeSet<NodeId> = isr.iter().copied().collect();
+        if isr != self.isr {
+            self.isr = isr;
+            self.proposed = None;
+        }
         self.isr_min = isr_min;
         self.advance(out);
         self.break_promises(out);

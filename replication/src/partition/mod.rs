@@ -1,8 +1,22 @@
 //! Partitions: what the owner of a partition's log does for its clients.
+//!
+//! `api` is what may be asked, `leader` decides what is committed (synchronous, without I/O), `service`
+//! (with `append`, `read` and `hosting`) is the async edge on each shard, `pending` and `watch` are the
+//! bounded tables of those who wait, and `placement` says which shard owns what.
 
 pub mod api;
+mod append;
+mod hosting;
 pub mod leader;
+mod pending;
 mod placement;
+mod read;
+mod service;
+#[cfg(test)]
+mod tests;
+mod watch;
 
 pub use api::*;
+pub use hosting::fate;
 pub use placement::owner_shard;
+pub use service::{PartitionService, ServiceConfig};

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::rt::Monotonic;
 use engine::types::{Offset, PartitionId};
 
+use super::api::AppendOk;
 use super::leader::Ticket;
 
 /// Waiting producers; `R` is how to answer one.
@@ -28,26 +29,26 @@ pub(super) struct Producer<R> {
     pub end: Offset,
     /// And until then.
     pub deadline: Monotonic,
+    /// What it is told if all goes well.
+    pub ok: AppendOk,
     /// How to answer it.
     pub reply: R,
 }
 
 impl<R> Pending<R> {
-    /// An empty table for at most `max` producers.
+    /// An empty table that is full with `max` producers.
     pub(super) fn new(max: usize) -> Self {
         Self { producers: BTreeMap::new(), deadlines: BTreeSet::new(), ticket_next: 0, max }
     }
 
+    /// Whether further appends are to be refused.
     pub(super) fn is_full(&self) -> bool {
         self.producers.len() >= self.max
     }
 
-    /// Adds a producer.
-    ///
-    /// # Panics
-    /// When the table is full: the caller looks before it appends.
+    /// Adds a producer whose batch is in the log already: it is taken even when the table has filled up
+    /// while the batch waited for room (at most one per partition).
     pub(super) fn add(&mut self, producer: Producer<R>) -> Ticket {
-        assert!(!self.is_full(), "room is looked for before a batch is appended");
         let ticket = self.ticket_next;
         self.ticket_next += 1;
         self.deadlines.insert((producer.deadline, ticket));
@@ -87,7 +88,8 @@ mod tests {
 
     fn producer(deadline: u64, reply: u32) -> Producer<u32> {
         let id = PartitionId { topic: TopicId([1; 16]), index: PartitionIndex(0) };
-        Producer { id, end: Offset(1), deadline: Monotonic(deadline), reply }
+        let ok = AppendOk { base_offset: Offset(0), log_append_time_ms: -1, log_start: Offset(0) };
+        Producer { id, end: Offset(1), deadline: Monotonic(deadline), ok, reply }
     }
 
     #[test]

@@ -6,11 +6,12 @@
 //!
 //! Layers, each with one task: `item` and `snapshot` (stored forms), `membership` (changes without
 //! foreign protobuf), `store` (raft's reads), `replica` (raft, made deterministic), `machine` (image,
-//! proposals, compaction), `shell` (the one task that writes to the metadata journal).
+//! proposals, compaction), `recover` (a start), `shell` (the one task that writes to the metadata journal).
 
 mod item;
 mod machine;
 mod membership;
+mod recover;
 mod replica;
 mod shell;
 mod snapshot;

@@ -127,7 +127,6 @@ impl Replica {
     }
 
     /// One tick of raft's clock.
-    #[cfg_attr(not(test), expect(dead_code, reason = "peers come with the stream between nodes"))]
     pub(super) fn tick(&mut self) {
         assert!(!self.in_turn, "raft is not touched while a turn is being written");
         let waiting = self.node.raft.election_elapsed;
@@ -139,7 +138,6 @@ impl Replica {
     }
 
     /// A message from a peer. Messages that no peer may send are dropped.
-    #[cfg_attr(not(test), expect(dead_code, reason = "peers come with the stream between nodes"))]
     pub(super) fn step(&mut self, message: Message) {
         assert!(!self.in_turn, "raft is not touched while a turn is being written");
         if message.get_msg_type() == MessageType::MsgPropose {
@@ -170,7 +168,6 @@ impl Replica {
     }
 
     /// Proposes a membership change if this replica leads and no other is under way.
-    #[cfg_attr(not(test), expect(dead_code, reason = "peers come with the stream between nodes"))]
     pub(super) fn propose_change(&mut self, change: Change) -> Option<(u64, u64)> {
         assert!(!self.in_turn, "raft is not touched while a turn is being written");
         if !self.is_leader() || self.node.raft.has_pending_conf() {

@@ -19,11 +19,11 @@ use engine::rt::{Errno, Group, Rt};
 use engine::types::NodeId;
 use tuning::limits::Limits;
 
-use super::item::{HardState, StoredEntry};
-use super::machine::{Done, LogLimits, Machine, Ticket};
+use super::item::HardState;
+use super::machine::{Done, Machine, Ticket};
+use super::recover::{log_limits, recover};
 use super::replica::Turn;
 use super::snapshot::{Identity, Snapshot};
-use super::store::RaftStore;
 use super::{QuorumError, QuorumStatus, first_voter};
 use crate::controller::{Decision, format_cluster};
 use crate::image::{ClusterImage, RECORDS_BYTES_MAX, Record};
@@ -216,42 +216,6 @@ impl Quorum {
         self.shared.gap().await;
         self.shared.machine.borrow().status()
     }
-}
-
-fn log_limits(limits: &Limits) -> LogLimits {
-    LogLimits {
-        log_bytes_max: limits.metadata_log_bytes_max as usize,
-        snapshot_bytes_max: limits.metadata_snapshot_bytes_max as usize,
-    }
-}
-
-fn recover(
-    stored: MetaState,
-    node: NodeId,
-    directory: [u8; 16],
-    limits: LogLimits,
-) -> Result<Machine, QuorumError> {
-    let damaged = |e: &dyn std::fmt::Display| QuorumError::Damaged(e.to_string());
-    let snapshot = stored.snapshot.ok_or_else(|| damaged(&"its snapshot is missing"))?;
-    let snapshot =
-        Snapshot::decode(&snapshot, limits.snapshot_bytes_max).map_err(|e| damaged(&e))?;
-    check_identity(snapshot.identity, node, directory)?;
-    let hard_state = HardState::decode(&stored.hard_state).map_err(|e| damaged(&e))?;
-    let entries: Result<Vec<StoredEntry>, _> =
-        stored.entries.into_iter().map(StoredEntry::try_from).collect();
-    let entries = entries.map_err(|e| damaged(&e))?;
-    Machine::recover(RaftStore::new(snapshot, hard_state, entries), limits)
-}
-
-fn check_identity(found: Identity, node: NodeId, directory: [u8; 16]) -> Result<(), QuorumError> {
-    if (found.node, found.directory) == (node, directory) {
-        return Ok(());
-    }
-    let name = |node: NodeId, directory: [u8; 16]| {
-        format!("node {node} in directory {}", uuid::Uuid::from_bytes(directory))
-    };
-    let (found, expected) = (name(found.node, found.directory), name(node, directory));
-    Err(QuorumError::Foreign { found, expected })
 }
 
 impl Shared {

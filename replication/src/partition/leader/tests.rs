@@ -70,13 +70,13 @@ fn below_the_minimum_nothing_moves_and_promises_break() {
     let mut leader = start(&[1, 2], 2);
     leader.durable(NodeId(2), Offset(10), &mut Vec::new());
     leader.wait(Acks::All, Offset(12), 1, &mut Vec::new());
-    let out = effects(|out| leader.isr_committed(&nodes(&[1]), out));
+    let out = effects(|out| leader.configured(&nodes(&[1]), 2, out));
     assert_eq!(out, [Effect::Ack(1, Err(PartitionError::NotEnoughReplicasAfterAppend))]);
     assert_eq!(leader.admit(Acks::All), Err(PartitionError::NotEnoughReplicas));
     assert_eq!(leader.admit(Acks::Leader), Ok(()));
     assert_eq!(effects(|out| leader.durable(ME, Offset(12), out)), []);
     assert_eq!(leader.high_watermark(), Offset(10));
-    let out = effects(|out| leader.isr_min_changed(1, out));
+    let out = effects(|out| leader.configured(&nodes(&[1]), 1, out));
     assert_eq!(out, [Effect::HighWatermark(Offset(12))]);
 }
 
@@ -86,7 +86,8 @@ fn a_proposed_member_holds_the_high_watermark_until_it_is_decided() {
     leader.durable(NodeId(2), Offset(10), &mut Vec::new());
     leader.isr_proposed(&nodes(&[1, 2]));
     assert_eq!(effects(|out| leader.durable(ME, Offset(12), out)), []);
-    let out = effects(|out| leader.isr_committed(&nodes(&[1]), out));
+    assert_eq!(effects(|out| leader.configured(&nodes(&[1]), 1, out)), [], "still proposed");
+    let out = effects(|out| leader.isr_refused(out));
     assert_eq!(out, [Effect::HighWatermark(Offset(12))]);
 }
 
@@ -159,13 +160,16 @@ proptest! {
                     proposed = ids;
                 }
                 Step::Decide(ids) => {
+                    if isr == ids {
+                        leader.isr_refused(&mut out);
+                    }
                     isr = ids;
                     proposed.clear();
-                    leader.isr_committed(&nodes(&isr), &mut out);
+                    leader.configured(&nodes(&isr), minimum, &mut out);
                 }
                 Step::Minimum(n) => {
                     minimum = n;
-                    leader.isr_min_changed(n, &mut out);
+                    leader.configured(&nodes(&isr), n, &mut out);
                 }
             }
             let after = leader.high_watermark();

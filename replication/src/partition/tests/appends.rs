@@ -1,0 +1,116 @@
+//! Appends: offsets, acknowledgements, producers, order, limits.
+
+use engine::rt::sync::join_all;
+
+use super::*;
+
+#[test]
+fn batches_get_offsets_in_order_and_are_read_back() {
+    run(1, async |rt| {
+        let broker = Broker::start(&rt).await;
+        let id = broker.create("orders", &[]).await;
+        let first = broker.send(id, &batch(&["a", "b"]), Acks::All, 1000).await.unwrap();
+        let second = broker.append(id, "c").await.unwrap();
+        assert_eq!((first.base_offset, second.base_offset), (Offset(0), Offset(2)));
+        assert_eq!((first.log_append_time_ms, first.log_start), (-1, Offset(0)));
+        assert_eq!(broker.read_all(id, 0).await, expected(&["a", "b", "c"]));
+    });
+}
+
+/// What is handed over without waiting lies in the log in that order, also when it has to wait for room.
+#[test]
+fn order_of_calls_is_order_of_the_log() {
+    for (seed, value_bytes) in [(2, 10), (3, 60_000)] {
+        run(seed, async move |rt| {
+            let limits = Limits { unwritten_bytes_max: 2 << 20, ..Limits::DEFAULT };
+            let broker = Broker::start_with(&rt, limits).await;
+            let id = broker.create("orders", &[]).await;
+            let sent: Vec<String> = (0..100).map(|n| format!("{n:0value_bytes$}")).collect();
+            let waiting: Vec<_> =
+                sent.iter().map(|v| broker.send(id, &batch(&[v]), Acks::All, 60_000)).collect();
+            let offsets = join_all(waiting).await;
+            let offsets: Vec<i64> =
+                offsets.into_iter().map(|ok| ok.unwrap().base_offset.0).collect();
+            assert_eq!(offsets, (0..100).collect::<Vec<_>>());
+            let read: Vec<String> =
+                broker.read_all(id, 0).await.into_iter().map(|(_, value)| value).collect();
+            assert_eq!(read, sent);
+        });
+    }
+}
+
+#[test]
+fn acks_zero_is_answered_before_the_disk_and_the_others_after_it() {
+    run(4, async |rt| {
+        let broker = Broker::start(&rt).await;
+        let id = broker.create("orders", &[]).await;
+        for (at, acks) in [Acks::None, Acks::Leader, Acks::All].into_iter().enumerate() {
+            let ok = broker.send(id, &batch(&["x"]), acks, 1000).await.unwrap();
+            assert_eq!(ok.base_offset, Offset(at as i64));
+            let is_durable = broker.store.durable_end(id).unwrap() > ok.base_offset;
+            assert_eq!(is_durable, acks != Acks::None, "{acks:?}");
+        }
+    });
+}
+
+#[test]
+fn below_min_insync_replicas_acks_all_is_refused_and_nothing_is_committed() {
+    run(5, async |rt| {
+        let broker = Broker::start(&rt).await;
+        let id = broker.create("orders", &[("min.insync.replicas", "2")]).await;
+        assert_eq!(broker.append(id, "a").await, Err(PartitionError::NotEnoughReplicas));
+        broker.send(id, &batch(&["b"]), Acks::Leader, 1000).await.unwrap();
+        let fetched = broker.fetch(fetching(id, 0)).await.unwrap();
+        assert_eq!((fetched.high_watermark, fetched.views.len()), (Offset(0), 0));
+        broker.set("orders", "min.insync.replicas", "1").await;
+        assert_eq!(broker.read_all(id, 0).await, expected(&["b"]), "the watermark catches up");
+        broker.append(id, "c").await.unwrap();
+    });
+}
+
+#[test]
+fn a_repeated_batch_is_answered_with_its_first_offset() {
+    run(6, async |rt| {
+        let broker = Broker::start(&rt).await;
+        let id = broker.create("orders", &[]).await;
+        let send = |epoch, sequence, value| {
+            broker.send(id, &produced_batch(7, epoch, sequence, value), Acks::All, 1000)
+        };
+        let first = send(0, 0, "a").await.unwrap();
+        send(0, 1, "b").await.unwrap();
+        // Handed over twice while the first is still on its way to the disk.
+        let both = join_all([send(0, 2, "c"), send(0, 2, "c")]).await;
+        assert_eq!(both[0], both[1]);
+        assert_eq!(send(0, 0, "a").await, Ok(first));
+        assert_eq!(send(0, 4, "e").await, Err(PartitionError::OutOfOrderSequence));
+        send(1, 0, "d").await.unwrap();
+        assert_eq!(send(0, 3, "late").await, Err(PartitionError::InvalidProducerEpoch));
+        assert_eq!(broker.read_all(id, 0).await, expected(&["a", "b", "c", "d"]));
+    });
+}
+
+#[test]
+fn log_append_time_is_the_brokers() {
+    run(7, async |rt| {
+        let broker = Broker::start(&rt).await;
+        let id = broker.create("orders", &[("message.timestamp.type", "LogAppendTime")]).await;
+        let before = rt.wall_ms();
+        let ok = broker.append(id, "a").await.unwrap();
+        assert!((before..=rt.wall_ms()).contains(&ok.log_append_time_ms));
+    });
+}
+
+#[test]
+fn too_many_waiting_producers_are_refused_before_the_log() {
+    run(8, async |rt| {
+        let limits = Limits { appends_waiting_per_shard_max: 3, ..Limits::DEFAULT };
+        let broker = Broker::start_with(&rt, limits).await;
+        let id = broker.create("orders", &[]).await;
+        let waiting: Vec<_> =
+            (0..5).map(|_| broker.send(id, &batch(&["x"]), Acks::All, 1000)).collect();
+        let outcomes = join_all(waiting).await;
+        assert!(outcomes[..3].iter().all(Result::is_ok));
+        assert_eq!(outcomes[3..], [Err(PartitionError::Busy), Err(PartitionError::Busy)]);
+        assert_eq!(broker.read_all(id, 0).await.len(), 3);
+    });
+}
