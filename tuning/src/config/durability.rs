@@ -38,6 +38,14 @@ impl Durability {
         }
     }
 
+    /// What holds when a topic asks for this. The log makes every batch durable before it is
+    /// acknowledged and knows no other way yet, so a relaxed topic gets more than it asks for; the
+    /// rows of `flush.messages` and `flush.ms` say so.
+    #[must_use]
+    pub fn in_force(self) -> Self {
+        Self::EveryBatch
+    }
+
     /// Is anything acknowledged that a power cut can take back?
     #[must_use]
     pub fn is_relaxed(self) -> bool {

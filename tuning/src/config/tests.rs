@@ -211,14 +211,14 @@ fn descriptions_are_complete_and_name_every_origin() {
     );
     let one = describe(Scope::Broker, &layers, Some(&["num.partitions", "no.such.key"]));
     assert_eq!(one.len(), 1);
-    assert!(one[0].is_default() && !one[0].read_only);
+    assert!(one[0].is_default() && one[0].read_only);
 }
 
 #[test]
 fn only_the_topic_itself_relaxes_durability() {
     let durability = |entries: &[(&str, &str)]| {
         let topic = map(entries);
-        TopicConfig::resolve(&Layers::of_resource(&topic)).durability
+        TopicConfig::resolve(&Layers::of_resource(&topic)).durability_asked
     };
     assert_eq!(durability(&[]), Durability::EveryBatch);
     assert_eq!(durability(&[("flush.messages", "1"), ("flush.ms", "50")]), Durability::EveryBatch);
@@ -229,7 +229,17 @@ fn only_the_topic_itself_relaxes_durability() {
     assert!(never.is_kafkas_default() && never.to_string().contains("delete it"));
     let cluster = map(&[("log.flush.interval.messages", "9223372036854775807")]);
     let layers = Layers { cluster: &cluster, ..Layers::default() };
-    assert_eq!(TopicConfig::resolve(&layers).durability, Durability::EveryBatch);
+    assert_eq!(TopicConfig::resolve(&layers).durability_asked, Durability::EveryBatch);
+}
+
+#[test]
+fn a_topic_that_asks_for_less_is_durable_all_the_same_and_is_told_so() {
+    let topic = map(&[("flush.messages", "1000")]);
+    let resolved = TopicConfig::resolve(&Layers::of_resource(&topic));
+    assert!(resolved.durability_asked.is_relaxed());
+    assert_eq!(resolved.durability, Durability::EveryBatch);
+    let def = find(Scope::Topic, "flush.messages").expect("in the table");
+    assert!(def.documentation().ends_with("whatever this says."));
 }
 
 #[test]

@@ -72,8 +72,13 @@ pub struct TopicConfig {
     pub compaction_lag_max_ms: u64,
     /// `min.cleanable.dirty.ratio`, 0 to 1.
     pub cleanable_dirty_ratio_min: f64,
-    /// From `flush.messages` and `flush.ms` as set on the topic.
+    /// What an acknowledgement means.
     pub durability: Durability,
+    /// What `flush.messages` and `flush.ms`, as set on the topic, ask for; see
+    /// [`Durability::in_force`].
+    pub durability_asked: Durability,
+    /// `index.interval.bytes`.
+    pub index_interval_bytes: u32,
     /// `file.delete.delay.ms`.
     pub file_delete_delay_ms: u64,
     /// `verify.on.read`: check stored blocks before they are sent the first time after a start.
@@ -92,6 +97,7 @@ impl TopicConfig {
         let policy = read.text("cleanup.policy");
         let policy = words(&policy);
         let own = |name: &str| layers.resource.get(name).map(|value| number(name, value));
+        let asked = Durability::of_topic(own("flush.messages"), own("flush.ms"));
         Self {
             cleanup_delete: policy.contains(&"delete"),
             cleanup_compact: policy.contains(&"compact"),
@@ -114,7 +120,9 @@ impl TopicConfig {
             compaction_lag_min_ms: read.u64("min.compaction.lag.ms"),
             compaction_lag_max_ms: read.u64("max.compaction.lag.ms"),
             cleanable_dirty_ratio_min: read.f64("min.cleanable.dirty.ratio"),
-            durability: Durability::of_topic(own("flush.messages"), own("flush.ms")),
+            durability: asked.in_force(),
+            durability_asked: asked,
+            index_interval_bytes: read.u32("index.interval.bytes"),
             file_delete_delay_ms: read.u64("file.delete.delay.ms"),
             verify_on_read: read.bool("verify.on.read"),
         }

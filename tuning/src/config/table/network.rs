@@ -39,26 +39,30 @@ pub(super) const TABLE: &[ConfigDef] = &[
         Kind::long(1),
         "600000",
         "Time without a request after which a connection is closed, in milliseconds.",
-    ),
+    )
+    .read_only(),
     ConfigDef::broker(
         "max.connections",
         Kind::int(0),
         "10000",
         "Connections per shard; further ones are closed at once. Kafka's default is unlimited.",
-    ),
+    )
+    .read_only(),
     ConfigDef::broker(
         "max.connections.per.ip",
         Kind::int(0),
         "1000",
         "Connections per shard from one address; further ones are closed at once. Kafka's default is \
          unlimited.",
-    ),
+    )
+    .read_only(),
     ConfigDef::broker(
         "max.connections.per.ip.overrides",
         Kind::Text,
         "",
         "Other values of max.connections.per.ip, as address:count, separated by commas.",
     )
+    .read_only()
     .not_yet("one value holds for all addresses."),
     ConfigDef::broker(
         "max.connection.creation.rate",
@@ -66,6 +70,7 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "2147483647",
         "New connections per second.",
     )
+    .read_only()
     .not_yet("the rate is not limited."),
     ConfigDef::broker(
         "queued.max.requests",
@@ -74,7 +79,8 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "Requests of one connection that may wait for their answers; at the limit it is not read. \
          Kafka's 500 counts the whole broker.",
     )
-    .read_only(),
+    .read_only()
+    .not_yet("a connection may always have 64 requests in work."),
     ConfigDef::broker(
         "queued.max.request.bytes",
         Kind::long(-1),
@@ -104,14 +110,16 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "1000",
         "Fetch sessions per shard. Clients that get none send full fetches.",
     )
-    .read_only(),
+    .read_only()
+    .not_yet("fetch sessions are not built, all fetches are full ones."),
     ConfigDef::broker(
         "max.request.partition.size.limit",
         Kind::int(1),
         "2000",
         "Partitions on one page of DescribeTopicPartitions.",
     )
-    .read_only(),
+    .read_only()
+    .not_yet("DescribeTopicPartitions is not served."),
     ConfigDef::broker(
         "connection.failed.authentication.delay.ms",
         Kind::int(0),

@@ -53,25 +53,29 @@ pub(super) const TABLE: &[ConfigDef] = &[
         Kind::int(1),
         "1",
         "Partitions of a topic that is created without a count.",
-    ),
+    )
+    .read_only(),
     ConfigDef::broker(
         "default.replication.factor",
         Kind::int_in(1, i16::MAX as i32),
         "1",
         "Replicas of a topic that is created without a count.",
-    ),
+    )
+    .read_only(),
     ConfigDef::broker(
         "auto.create.topics.enable",
         Kind::Bool,
         "true",
         "Create a topic when a client asks for the metadata of one that does not exist.",
-    ),
+    )
+    .read_only(),
     ConfigDef::broker(
         "delete.topic.enable",
         Kind::Bool,
         "true",
         "May topics be deleted? If not, DeleteTopics answers TOPIC_DELETION_DISABLED.",
-    ),
+    )
+    .read_only(),
     ConfigDef::broker(
         "min.insync.replicas",
         Kind::int(1),

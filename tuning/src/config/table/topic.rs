@@ -14,7 +14,8 @@ pub(super) const TABLE: &[ConfigDef] = &[
          record of each key, both do both, and the empty list keeps everything for ever. With compact, \
          records without a key are refused.",
     )
-    .synonyms(&[same("log.cleanup.policy")]),
+    .synonyms(&[same("log.cleanup.policy")])
+    .not_yet("nothing is deleted or compacted; records without a key are refused all the same."),
     ConfigDef::topic(
         "retention.ms",
         Kind::long(-1),
@@ -25,14 +26,16 @@ pub(super) const TABLE: &[ConfigDef] = &[
         same("log.retention.ms"),
         minutes("log.retention.minutes"),
         hours("log.retention.hours"),
-    ]),
+    ])
+    .not_yet(why::RETENTION),
     ConfigDef::topic(
         "retention.bytes",
         Kind::long(-1),
         "-1",
         "Size of a partition above which its oldest segments may be deleted, in bytes; -1 for no limit.",
     )
-    .synonyms(&[same("log.retention.bytes")]),
+    .synonyms(&[same("log.retention.bytes")])
+    .not_yet(why::RETENTION),
     ConfigDef::topic(
         "segment.bytes",
         Kind::int(1 << 20),
@@ -48,14 +51,16 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "Age at which a partition starts a new segment file even when the old one is not full, in \
          milliseconds.",
     )
-    .synonyms(&[same("log.roll.ms"), hours("log.roll.hours")]),
+    .synonyms(&[same("log.roll.ms"), hours("log.roll.hours")])
+    .not_yet(why::ROLL_BY_AGE),
     ConfigDef::topic(
         "segment.jitter.ms",
         Kind::long(0),
         "0",
         "At most so much is taken from segment.ms at random, so that partitions do not all roll at once.",
     )
-    .synonyms(&[same("log.roll.jitter.ms"), hours("log.roll.jitter.hours")]),
+    .synonyms(&[same("log.roll.jitter.ms"), hours("log.roll.jitter.hours")])
+    .not_yet(why::ROLL_BY_AGE),
     ConfigDef::topic(
         "max.message.bytes",
         Kind::int(0),
@@ -175,7 +180,8 @@ pub(super) const TABLE: &[ConfigDef] = &[
          it is acknowledged, and is the default here. A larger value acknowledges from memory, so a \
          power cut can lose acknowledged records; Kafka's default of 9223372036854775807 means never. \
          Only a value set on the topic itself relaxes durability.",
-    ),
+    )
+    .not_yet(why::RELAXED),
     ConfigDef::topic(
         "flush.ms",
         Kind::long(0),
@@ -183,7 +189,8 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "After how many milliseconds a partition is made durable at the latest. Set on a topic whose \
          flush.messages is not 1, it acknowledges from memory and flushes in this interval. The default \
          leaves it to flush.messages.",
-    ),
+    )
+    .not_yet(why::RELAXED),
     ConfigDef::topic(
         "file.delete.delay.ms",
         Kind::long(0),
@@ -198,8 +205,7 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "4096",
         "How many bytes lie between two entries of a segment's offset index.",
     )
-    .synonyms(&[same("log.index.interval.bytes")])
-    .no_op("the index has an entry per block, which is as fine as this default."),
+    .synonyms(&[same("log.index.interval.bytes")]),
     ConfigDef::topic(
         "segment.index.bytes",
         Kind::int(4),
@@ -223,7 +229,8 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "Check stored blocks against their checksums before they are sent for the first time after a \
          start. Most clients do not check batches themselves. A config of this broker, not of Kafka.",
     )
-    .synonyms(&[same("log.verify.on.read")]),
+    .synonyms(&[same("log.verify.on.read")])
+    .not_yet("blocks are checked when a log is recovered, not when they are read."),
     ConfigDef::topic(
         "leader.replication.throttled.replicas",
         Kind::List(&[]),

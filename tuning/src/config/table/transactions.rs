@@ -33,8 +33,7 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "900000",
         "Longest transaction timeout that a producer may ask for, in milliseconds.",
     )
-    .read_only()
-    .not_yet(why::TRANSACTIONS),
+    .read_only(),
     ConfigDef::broker(
         "transaction.state.log.num.partitions",
         Kind::int(1),
