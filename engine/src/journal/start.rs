@@ -225,7 +225,10 @@ async fn refuse_unless_first_start(
     for (_, dir) in generations.values().flatten() {
         for (path, _) in journal_files(rt, dir).await? {
             let bytes = read_file(rt, &path).await.map_err(StartError::io(&path))?;
-            if bytes.iter().any(|&byte| byte != 0) {
+            // Noise that a cut left in a file while it was pre-written is no frame.
+            let mut scan = Scan::new(0, 0);
+            scan.file_without_header(&bytes);
+            if FileHeader::decode(&bytes).is_ok() || scan.finish().dropped_frames > 0 {
                 return refuse();
             }
         }

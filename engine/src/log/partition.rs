@@ -189,11 +189,12 @@ impl PartitionLog {
     pub fn want(&self, len: usize) -> Option<Want> {
         let active = self.active();
         let length = active.record.length as usize;
-        if length > 0 && length + len > self.settings.segment_bytes as usize {
-            return Some(Want::Roll);
-        }
+        // First of all, for whatever follows needs the tail's bytes: a roll writes them out.
         if active.tail.is_evicted() {
             return Some(Want::Tail);
+        }
+        if length > 0 && length + len > self.settings.segment_bytes as usize {
+            return Some(Want::Roll);
         }
         let end = whole_blocks(length + len) as u32;
         let needs_file = length + len >= BLOCK_BYTES;
@@ -309,6 +310,7 @@ impl PartitionLog {
         let base = self.log_end();
         let ended = self.active_mut();
         assert!(ended.record.length > 0, "an empty segment is not rolled");
+        assert!(!ended.tail.is_evicted(), "a roll writes the tail out");
         ended.record.rolled = true;
         let (name, length) = (ended.record.name, ended.record.length);
         let entry = EntryHeader {
@@ -358,6 +360,7 @@ impl PartitionLog {
         let mut gone: Vec<Segment> = self.segments.drain(at + 1..).collect();
         let cut = self.active_mut();
         assert!(position <= cut.record.length && end <= cut.record.end_offset);
+        assert!(!cut.tail.is_evicted(), "a truncation writes the tail out");
         cut.tail.truncate(position, arena).expect("a cut tail needs no more memory than it had");
         cut.record.length = position;
         cut.record.end_offset = end;

@@ -169,6 +169,7 @@ impl Tail {
     pub fn views(&self, range: Range<u32>) -> Vec<View> {
         assert!(range.start >= self.start && range.end <= self.end, "{range:?} is not in memory");
         let mut views = Vec::new();
+        let mut found = 0;
         let first = self.blocks.partition_point(|block| block.end() <= range.start);
         for block in self.blocks.iter().skip(first) {
             let from = range.start.max(block.start);
@@ -176,9 +177,11 @@ impl Tail {
             if from >= to {
                 break;
             }
-            views
-                .push(block.block.view((from - block.start) as usize..(to - block.start) as usize));
+            let (lo, hi) = ((from - block.start) as usize, (to - block.start) as usize);
+            views.push(block.block.view(lo..hi));
+            found += to - from;
         }
+        assert_eq!(found, range.end - range.start, "{range:?} was evicted");
         views
     }
 

@@ -6,6 +6,7 @@ use super::recovery::SharedPartition;
 use super::{Inner, Slot, Store, StoreError};
 use crate::journal::Ticket;
 use crate::journal::entry::{EntryHeader, SegmentName};
+use crate::log::error::AppendError;
 use crate::log::partition::PartitionLog;
 use crate::log::segment::{Segment, log_file_name, partition_dir, side_file_name};
 use crate::log::settings::PartitionSettings;
@@ -142,6 +143,10 @@ impl Store {
             Some(place) => place,
             None => return Ok(()),
         };
+        inner.restore_tail(id).await.map_err(|error| match error {
+            AppendError::Fenced(errno) => StoreError::Fenced(errno),
+            _ => StoreError::UnknownPartition(id),
+        })?;
         inner.wait_for_writes(id).await?;
         let mut gone = Vec::new();
         let ticket = inner.push_entry(id, |log| {

@@ -77,8 +77,15 @@ impl Inner {
         many || (old && several)
     }
 
-    /// Takes a checkpoint. One at a time.
+    /// Takes a checkpoint, after the one that is being taken.
     pub(super) async fn checkpoint(self: &Rc<Self>, scope: Scope) -> Result<(), Errno> {
+        self.checkpoint_permit.take(1).await;
+        let result = self.checkpoint_alone(scope).await;
+        self.checkpoint_permit.give(1);
+        result
+    }
+
+    async fn checkpoint_alone(self: &Rc<Self>, scope: Scope) -> Result<(), Errno> {
         self.last_checkpoint.set(self.rt.now());
         let below = match scope {
             Scope::Old => self.journal.newest_file_start(),
@@ -286,7 +293,8 @@ impl Inner {
             let carried = active.carry.is_some_and(|carry| {
                 carry.frame_position < durable && carry.from + carry.length == active.record.length
             });
-            let settled = active.written == active.record.synced;
+            let settled =
+                active.written == active.record.synced && active.writable_to() == active.written;
             if carried && settled && !active.tail.is_evicted() {
                 let from = active.carry.expect("checked").from;
                 if active.tail.start() != from

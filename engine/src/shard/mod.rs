@@ -92,6 +92,8 @@ pub(crate) struct Inner {
     write_permits: Semaphore,
     unwritten_bytes: Cell<u64>,
     last_checkpoint: Cell<Monotonic>,
+    /// Held by the one checkpoint that is being taken.
+    checkpoint_permit: Semaphore,
     settling: RefCell<VecDeque<(PartitionId, u64)>>,
     closing: Cell<bool>,
     stopped: Cell<bool>,
@@ -166,6 +168,7 @@ impl Store {
             write_permits: Semaphore::new(config.limits.write_behind_in_flight_bytes_max as usize),
             unwritten_bytes: Cell::new(0),
             last_checkpoint: Cell::new(rt.now()),
+            checkpoint_permit: Semaphore::new(1),
             settling: RefCell::new(VecDeque::new()),
             closing: Cell::new(false),
             stopped: Cell::new(false),
