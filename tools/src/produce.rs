@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     /// Who must have a record before it counts as written.
     #[arg(long, value_enum, default_value_t = Acks::All)]
     acks: Acks,
-    /// Let the broker create the topic if it does not exist.
+    /// Create the topic, with the broker's defaults, if it does not exist.
     #[arg(long)]
     create: bool,
     /// Print nothing on success.

@@ -179,14 +179,8 @@ impl Cluster {
     }
 
     /// Retries what may succeed later, after learning anew who the controller is.
-    fn at_controller<T>(&mut self, mut call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
-        self.retry(|cluster| {
-            let result = call(cluster);
-            if result.as_ref().is_err_and(ClientError::is_retriable) {
-                cluster.refresh(Some(&[]), false)?;
-            }
-            result
-        })
+    fn at_controller<T>(&mut self, call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        self.retry_on(&[], call)
     }
 }
 

@@ -123,11 +123,11 @@ impl Cluster {
     }
 
     /// Asks for the metadata of these topics (`None`: of all). A topic that does not exist is an
-    /// error, unless `create` asks the broker to create it.
-    pub(crate) fn refresh(&mut self, names: Option<&[&str]>, create: bool) -> Result<()> {
+    /// error: no metadata request of ours creates one.
+    pub(crate) fn refresh(&mut self, names: Option<&[&str]>) -> Result<()> {
         let topics = names.map(|names| names.iter().map(|name| wanted(name)).collect());
         let request =
-            MetadataRequest { topics, allow_auto_topic_creation: create, ..Default::default() };
+            MetadataRequest { topics, allow_auto_topic_creation: false, ..Default::default() };
         let reply = self.call_any(METADATA_VERSION_MAX, &request)?;
         self.learn(&reply.message()?)
     }
@@ -173,7 +173,7 @@ impl Cluster {
         request: &Q,
     ) -> Result<Reply> {
         if self.brokers.is_empty() {
-            self.refresh(Some(&[]), false)?;
+            self.refresh(Some(&[]))?;
         }
         let any = self.brokers.keys().next().copied().unwrap_or(-1);
         let known = self.brokers.contains_key(&self.controller);
@@ -214,7 +214,8 @@ impl Cluster {
         self.connections.remove(&node);
     }
 
-    /// Runs `attempt` until it succeeds, fails for good, or patience ends.
+    /// Runs `attempt` until it succeeds, fails for good, or patience ends. A cluster that never
+    /// answered is not waited for: its address is more likely wrong than its brokers busy.
     pub(crate) fn retry<T>(
         &mut self,
         mut attempt: impl FnMut(&mut Self) -> Result<T>,
@@ -223,13 +224,34 @@ impl Cluster {
         let mut pause = PAUSE_MIN;
         loop {
             match attempt(self) {
-                Err(error) if error.is_retriable() && Instant::now() + pause < deadline => {
+                Err(error) if self.may_mend(&error) && Instant::now() + pause < deadline => {
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
                 other => return other,
             }
         }
+    }
+
+    fn may_mend(&self, error: &ClientError) -> bool {
+        let has_answered = !self.brokers.is_empty();
+        error.is_retriable() && (has_answered || !error.is_about_reaching())
+    }
+
+    /// [`Cluster::retry`], with the metadata of `topics` learned anew before every further attempt.
+    pub(crate) fn retry_on<T>(
+        &mut self,
+        topics: &[&str],
+        mut attempt: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let mut must_learn = false;
+        self.retry(|cluster| {
+            if must_learn {
+                cluster.refresh(Some(topics))?;
+            }
+            must_learn = true;
+            attempt(cluster)
+        })
     }
 
     /// The connection for metadata: to the first address that answers.

@@ -49,10 +49,10 @@ impl Reply {
     pub(crate) fn message<'r, M: Message<'r>>(&'r self) -> Result<M> {
         assert!(M::SPEC.key == Some(self.key), "an answer is decoded as its request's answer");
         let decoded = wire::decode_response::<M>(&self.frame, self.version);
-        decoded.map(|(_, message)| message).map_err(|source| ClientError::Garbled {
+        decoded.map(|(_, message)| message).map_err(|cause| ClientError::Garbled {
             address: self.address.clone(),
             doing: doing(self.key),
-            source,
+            cause,
         })
     }
 }
@@ -61,7 +61,7 @@ impl Connection {
     /// Connects and asks the broker for its versions.
     pub(crate) fn open(address: &str, options: &Options) -> Result<Self> {
         let stream = connect(address, options.connect_timeout)
-            .map_err(|source| ClientError::Connect { address: address.to_owned(), source })?;
+            .map_err(|cause| ClientError::Connect { address: address.to_owned(), cause })?;
         let mut connection = Self {
             address: address.to_owned(),
             client_id: options.client_id.clone(),
@@ -69,13 +69,19 @@ impl Connection {
             offered: BTreeMap::new(),
             correlation_id: 0,
         };
-        let timeout = Some(options.request_timeout);
-        let set = connection.stream.set_nodelay(true);
-        let set = set.and_then(|()| connection.stream.set_read_timeout(timeout));
-        let set = set.and_then(|()| connection.stream.set_write_timeout(timeout));
-        set.map_err(|source| connection.lost("setup", source))?;
+        // Who does not answer the first question soon is no Kafka broker.
+        connection.set_timeout(options.connect_timeout)?;
         connection.negotiate()?;
+        connection.set_timeout(options.request_timeout)?;
         Ok(connection)
+    }
+
+    fn set_timeout(&self, timeout: Duration) -> Result<()> {
+        let timeout = Some(timeout);
+        let set = self.stream.set_nodelay(true);
+        let set = set.and_then(|()| self.stream.set_read_timeout(timeout));
+        let set = set.and_then(|()| self.stream.set_write_timeout(timeout));
+        set.map_err(|cause| self.lost("setup", cause))
     }
 
     /// `host:port` of the broker.
@@ -124,18 +130,18 @@ impl Connection {
         self.correlation_id = correlation_id.wrapping_add(1);
         let frame = wire::encode_request(correlation_id, Some(&self.client_id), version, request)?;
         let sent = self.stream.write_all(&frame.bytes);
-        sent.map_err(|source| self.lost(doing(Q::KEY), source))?;
+        sent.map_err(|cause| self.lost(doing(Q::KEY), cause))?;
         Ok(Ticket { key: Q::KEY, correlation_id, version })
     }
 
     /// Waits for the answer of the request that was sent longest ago.
     pub(crate) fn receive(&mut self, ticket: &Ticket) -> Result<Reply> {
         let doing = doing(ticket.key);
-        let frame = self.read_frame().map_err(|source| self.lost(doing, source))?;
+        let frame = self.read_frame().map_err(|cause| self.lost(doing, cause))?;
         let expected = ticket.correlation_id.to_be_bytes();
         if frame.get(..4) != Some(&expected[..]) {
-            let source = io::Error::other("the answer belongs to another request");
-            return Err(self.lost(doing, source));
+            let cause = io::Error::other("the answer belongs to another request");
+            return Err(self.lost(doing, cause));
         }
         let Ticket { key, version, .. } = *ticket;
         Ok(Reply { address: self.address.clone(), key, version, frame })
@@ -157,8 +163,8 @@ impl Connection {
         Ok(frame)
     }
 
-    fn lost(&self, doing: &'static str, source: io::Error) -> ClientError {
-        ClientError::Lost { address: self.address.clone(), doing, source }
+    fn lost(&self, doing: &'static str, cause: io::Error) -> ClientError {
+        ClientError::Lost { address: self.address.clone(), doing, cause }
     }
 
     /// Fills the table of versions. A broker that does not know our ApiVersions answers in the

@@ -51,7 +51,6 @@ pub(crate) struct Fetched<'r> {
 /// Reads one topic.
 pub(crate) struct Consumer {
     topic: String,
-    topic_id: [u8; 16],
     positions: BTreeMap<i32, Position>,
     wait: Duration,
 }
@@ -65,8 +64,8 @@ impl Consumer {
         positions: BTreeMap<i32, Position>,
         wait: Duration,
     ) -> Result<Self> {
-        let topic_id = cluster.topic(topic)?.id;
-        Ok(Self { topic: topic.to_owned(), topic_id, positions, wait })
+        cluster.topic(topic)?;
+        Ok(Self { topic: topic.to_owned(), positions, wait })
     }
 
     /// Whether every partition was read to its end.
@@ -83,14 +82,7 @@ impl Consumer {
         cluster: &mut Cluster,
         take: &mut impl FnMut(Fetched<'_>) -> std::result::Result<bool, E>,
     ) -> std::result::Result<bool, E> {
-        let replies = cluster.retry(|cluster| {
-            let fetched = self.fetch(cluster);
-            if fetched.as_ref().is_err_and(ClientError::is_retriable) {
-                cluster.refresh(Some(&[self.topic.as_str()]), false)?;
-                self.topic_id = cluster.topic(&self.topic)?.id;
-            }
-            fetched
-        })?;
+        let replies = cluster.retry_on(&[self.topic.as_str()], |cluster| self.fetch(cluster))?;
         for reply in &replies {
             let answer: FetchResponse<'_> = reply.message()?;
             let partitions = answer.responses.iter().flat_map(|topic| &topic.partitions);
@@ -137,14 +129,15 @@ impl Consumer {
             partition_max_bytes: PARTITION_BYTES_MAX,
             ..FetchPartition::default()
         };
-        let has_id = self.topic_id != [0; 16];
+        let topic_id = cluster.topic(&self.topic)?.id;
+        let has_id = topic_id != [0; 16];
         let version_max = if has_id { FETCH_VERSION_MAX } else { FETCH_VERSION_OF_IDS - 1 };
         let connection = cluster.connection(leader)?;
         let version = connection.version::<FetchRequest<'_>>(version_max)?;
         let by_id = version >= FETCH_VERSION_OF_IDS;
         let topic = FetchTopic {
             topic: if by_id { "" } else { &self.topic },
-            topic_id: if by_id { self.topic_id } else { [0; 16] },
+            topic_id: if by_id { topic_id } else { [0; 16] },
             partitions: indexes.iter().map(partition).collect(),
         };
         let request = FetchRequest {
@@ -180,7 +173,7 @@ impl Consumer {
         let Some(position) = self.positions.get_mut(&partition) else { return Ok(true) };
         let mut rest = data.records.and_then(|records| records.here()).unwrap_or_default();
         let place = format!("{}-{partition} at offset {}", self.topic, position.next);
-        let bad = |source| ClientError::BadBatch { place: place.clone(), source };
+        let bad = |cause| ClientError::BadBatch { place: place.clone(), cause };
         // A broker may cut the last batch short; what is not whole is fetched again.
         while let Ok(batch) = BatchView::first(rest) {
             rest = &rest[batch.size()..];

@@ -1,4 +1,6 @@
 //! What can go wrong between this client and a broker, and what to do about it.
+//!
+//! Each sentence holds its cause, so causes are not chained as sources: they would be said twice.
 
 use std::io;
 
@@ -9,32 +11,32 @@ use net::wire::{DecodeError, EncodeError};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// No TCP connection.
-    #[error("cannot connect to {address}: {}", plain(source))]
+    #[error("cannot connect to {address}: {}", plain(cause))]
     Connect {
         /// `host:port` as it was given or as the cluster named it.
         address: String,
         /// The system's answer.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The connection broke, or nothing came within the time allowed.
-    #[error("lost the connection to {address} during {doing}: {}", plain(source))]
+    #[error("lost the connection to {address} during {doing}: {}", plain(cause))]
     Lost {
         /// `host:port`.
         address: String,
         /// Name of the request.
         doing: &'static str,
         /// The system's answer.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The broker's bytes are not Kafka's protocol as we know it.
-    #[error("{address} answered {doing} with bytes that make no sense: {source}")]
+    #[error("{address} answered {doing} with bytes that make no sense: {cause}")]
     Garbled {
         /// `host:port`.
         address: String,
         /// Name of the request.
         doing: &'static str,
         /// What was wrong.
-        source: DecodeError,
+        cause: DecodeError,
     },
     /// The broker and this client share no version of an API.
     #[error(
@@ -52,7 +54,7 @@ pub(crate) enum ClientError {
     },
     /// A request that its version cannot express.
     #[error("this broker is too old for the request: {0}")]
-    TooOld(#[from] EncodeError),
+    TooOld(EncodeError),
     /// The broker refused.
     #[error("{doing}: {} ({code})", message.as_deref().unwrap_or(code.message()))]
     Refused {
@@ -70,12 +72,12 @@ pub(crate) enum ClientError {
     #[error("topic {0} does not exist")]
     NoTopic(String),
     /// Records that cannot be read.
-    #[error("cannot read a batch of {place}: {source}")]
+    #[error("cannot read a batch of {place}: {cause}")]
     BadBatch {
         /// Topic, partition and offset.
         place: String,
         /// What was wrong.
-        source: engine::batch::BatchError,
+        cause: engine::batch::BatchError,
     },
 }
 
@@ -97,10 +99,15 @@ impl ClientError {
     /// Whether the same call may succeed a little later.
     pub(crate) fn is_retriable(&self) -> bool {
         match self {
-            Self::Lost { .. } | Self::NoLeader(_) => true,
+            Self::Connect { .. } | Self::Lost { .. } | Self::NoLeader(_) => true,
             Self::Refused { code, .. } => code.is_retriable(),
             _ => false,
         }
+    }
+
+    /// Whether it is about reaching a broker, not about what one answered.
+    pub(crate) fn is_about_reaching(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::Lost { .. })
     }
 
     /// The code the broker gave, if it answered with one.
@@ -114,7 +121,7 @@ impl ClientError {
     /// What to type or look at next.
     pub(crate) fn advice(&self) -> Option<String> {
         match self {
-            Self::Connect { source, .. } => Some(match source.kind() {
+            Self::Connect { cause, .. } => Some(match cause.kind() {
                 io::ErrorKind::ConnectionRefused => {
                     "no broker listens there; start one with `ringmain start`, or name another with \
                      --brokers HOST:PORT or RINGMAIN_BROKERS"
@@ -125,7 +132,7 @@ impl ClientError {
                 }
                 _ => "check the address given with --brokers or RINGMAIN_BROKERS".to_owned(),
             }),
-            Self::Lost { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof => Some(
+            Self::Lost { cause, .. } if cause.kind() == io::ErrorKind::UnexpectedEof => Some(
                 "the broker closed the connection; does it speak plaintext Kafka on this port?"
                     .to_owned(),
             ),
@@ -136,6 +143,12 @@ impl ClientError {
             Self::Refused { code, .. } => advice_for(*code),
             _ => None,
         }
+    }
+}
+
+impl From<EncodeError> for ClientError {
+    fn from(error: EncodeError) -> Self {
+        Self::TooOld(error)
     }
 }
 

@@ -40,13 +40,7 @@ impl Cluster {
         partitions: &[i32],
         at: At,
     ) -> Result<BTreeMap<i32, i64>> {
-        self.retry(|cluster| {
-            let found = cluster.offsets_once(topic, partitions, at);
-            if found.as_ref().is_err_and(ClientError::is_retriable) {
-                cluster.refresh(Some(&[topic]), false)?;
-            }
-            found
-        })
+        self.retry_on(&[topic], |cluster| cluster.offsets_once(topic, partitions, at))
     }
 
     fn offsets_once(

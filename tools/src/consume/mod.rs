@@ -55,7 +55,7 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<()> {
         let mut cluster = self.common.cluster();
         let topic = self.topic.as_str();
-        cluster.retry(|cluster| cluster.refresh(Some(&[topic]), false))?;
+        cluster.retry(|cluster| cluster.refresh(Some(&[topic])))?;
         let partitions = self.chosen_partitions(&cluster)?;
         let positions = self.positions(&mut cluster, &partitions)?;
         let mut consumer = Consumer::new(&cluster, topic, positions, WAIT)?;

@@ -74,7 +74,7 @@ impl Arguments {
     }
 
     fn describe(&self, cluster: &mut Cluster, name: &str) -> Result<Description> {
-        cluster.retry(|cluster| cluster.refresh(Some(&[name]), false))?;
+        cluster.retry(|cluster| cluster.refresh(Some(&[name])))?;
         let topic = cluster.topic(name)?.clone();
         let led = topic.partitions.iter().filter(|partition| partition.leader >= 0);
         let led: Vec<i32> = led.map(|partition| partition.index).collect();

@@ -35,7 +35,7 @@ impl<'t> Row<'t> {
 impl Arguments {
     pub(super) fn run(self) -> Result<()> {
         let mut cluster = self.common.cluster();
-        cluster.retry(|cluster| cluster.refresh(None, false))?;
+        cluster.retry(|cluster| cluster.refresh(None))?;
         let shown = cluster.topics().filter(|topic| self.internal || !topic.is_internal);
         let rows: Vec<Row<'_>> = shown.map(Row::of).collect();
         let mut out = self.common.output();

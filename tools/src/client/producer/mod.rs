@@ -18,7 +18,7 @@ use net::wire::messages::{
     InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse,
 };
 
-use super::{ClientError, Cluster, Result};
+use super::{ClientError, Cluster, NewTopic, Result};
 use batch::Batch;
 pub(crate) use batch::OwnedRecord;
 use engine::batch::Codec;
@@ -61,7 +61,7 @@ pub(crate) struct ProducerOptions {
     pub(crate) codec: Codec,
     /// All records to this partition; otherwise by key, or in turn.
     pub(crate) partition: Option<i32>,
-    /// Let the broker create the topic.
+    /// Create the topic, with the broker's defaults, if it does not exist.
     pub(crate) create_topic: bool,
 }
 
@@ -94,10 +94,10 @@ impl Producer {
         topic: &str,
         options: ProducerOptions,
     ) -> Result<Self> {
-        cluster.retry(|cluster| cluster.refresh(Some(&[topic]), options.create_topic))?;
+        find_topic(cluster, topic, options.create_topic)?;
         let partitions = cluster.topic(topic)?.partitions.len() as i32;
         if let Some(wanted) = options.partition {
-            cluster.retry(|cluster| cluster.leader(topic, wanted))?;
+            cluster.retry_on(&[topic], |cluster| cluster.leader(topic, wanted))?;
         }
         let identity = match options.acks {
             Acks::All => Some(producer_id(cluster)?),
@@ -172,14 +172,10 @@ impl Producer {
             records,
         };
         let bytes = batch.build();
-        let base_offset = cluster.retry(|cluster| {
-            let sent = self.send(cluster, partition, &bytes);
-            if sent.as_ref().is_err_and(ClientError::is_retriable) {
-                // Whoever leads now is asked next; a topic that vanished ends the attempts.
-                cluster.refresh(Some(&[self.topic.as_str()]), false)?;
-            }
-            sent
-        })?;
+        // Whoever leads then is asked next; a topic that vanished ends the attempts.
+        let topics = [self.topic.as_str()];
+        let base_offset =
+            cluster.retry_on(&topics, |cluster| self.send(cluster, partition, &bytes))?;
         self.sequences.insert(partition, batch::sequence_after(sequence, records.len()));
         Ok(base_offset)
     }
@@ -245,6 +241,31 @@ fn send_unanswered(
             Err(error)
         }
     }
+}
+
+/// Learns the topic's metadata; creates it first if asked to.
+fn find_topic(cluster: &mut Cluster, topic: &str, create: bool) -> Result<()> {
+    let found = cluster.retry(|cluster| cluster.refresh(Some(&[topic])));
+    match found {
+        Err(ClientError::NoTopic(_)) if create => {}
+        other => return other,
+    }
+    let new =
+        NewTopic { partitions: -1, replicas: -1, name: topic.to_owned(), configs: Vec::new() };
+    for result in cluster.create_topics(&[new], false)? {
+        match result.outcome {
+            // Somebody else was faster.
+            Err(error) if error.code() == Some(ErrorCode::TOPIC_ALREADY_EXISTS) => {}
+            other => other?,
+        }
+    }
+    // The broker that is asked may hear of it a little later than the controller.
+    cluster.retry(|cluster| match cluster.refresh(Some(&[topic])) {
+        Err(ClientError::NoTopic(name)) => {
+            Err(ClientError::NoLeader(format!("topic {name} was created and is not there yet")))
+        }
+        other => other,
+    })
 }
 
 fn producer_id(cluster: &mut Cluster) -> Result<(i64, i16)> {

@@ -27,6 +27,8 @@ pub(super) enum Reaction {
     Code(ErrorCode),
     /// The connection is closed without an answer.
     HangUp,
+    /// The same, and the next connections are closed too before they can ask anything.
+    Restart,
 }
 
 #[derive(Default)]
@@ -37,6 +39,9 @@ struct State {
     log: Vec<u8>,
     is_old: bool,
     port: i32,
+    /// Connections that are still to be closed at once.
+    away: u32,
+    refused: u32,
 }
 
 /// A broker on a thread of its own, which ends with the test.
@@ -77,6 +82,9 @@ impl Broker {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (stream, shared) = (stream.unwrap(), Arc::clone(&shared));
+                if shared.lock().unwrap().is_away() {
+                    continue;
+                }
                 std::thread::spawn(move || converse(stream, &shared));
             }
         });
@@ -86,6 +94,11 @@ impl Broker {
     /// The batches of every produce request, in order of arrival.
     pub(super) fn batches(&self) -> Vec<Vec<u8>> {
         self.state.lock().unwrap().batches.clone()
+    }
+
+    /// Connections that were closed at once.
+    pub(super) fn refused(&self) -> u32 {
+        self.state.lock().unwrap().refused
     }
 
     /// API and version of every request.
@@ -112,6 +125,13 @@ fn encode<'a, M: Message<'a>>(front: &Front<'_>, message: &M) -> Option<Encoded>
 }
 
 impl State {
+    fn is_away(&mut self) -> bool {
+        let away = self.away > 0;
+        self.away = self.away.saturating_sub(1);
+        self.refused += u32::from(away);
+        away
+    }
+
     fn answer(&mut self, front: &Front<'_>) -> Option<Encoded> {
         self.versions.push((front.key.name().unwrap(), front.version));
         match front.key {
@@ -170,6 +190,10 @@ impl State {
         let mut answer = PartitionProduceResponse::default();
         match self.script.pop().expect("the script has a reaction for every request") {
             Reaction::HangUp => return None,
+            Reaction::Restart => {
+                self.away = 3;
+                return None;
+            }
             Reaction::Stored(offset) => answer.base_offset = offset,
             Reaction::Code(code) => (answer.error_code, answer.base_offset) = (code.0, -1),
         }

@@ -129,10 +129,21 @@ fn an_old_broker_is_spoken_to_in_its_own_versions() {
 }
 
 #[test]
+fn a_broker_that_comes_back_is_waited_for_only_if_it_was_there_before() {
+    let broker = Broker::start(vec![Reaction::Restart, Reaction::Stored(3)]);
+    let mut cluster = cluster(&broker);
+    let mut producer = Producer::open(&mut cluster, "t", ALL).unwrap();
+    let mut written = Vec::new();
+    producer.write(&mut cluster, records(1), |one| written.push(one)).unwrap();
+    assert_eq!(written, [at(3, 1)]);
+    assert!(broker.refused() > 0, "the client met the broker while it was away");
+}
+
+#[test]
 fn a_closed_port_is_answered_with_what_to_type() {
     let address = Broker::closed_port();
     let mut cluster = Cluster::new(Options::new(&address));
-    let error = cluster.retry(|cluster| cluster.refresh(None, false)).unwrap_err();
+    let error = cluster.retry(|cluster| cluster.refresh(None)).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot connect to {address}: connection refused"));
     let advice = error.advice().unwrap();
     assert!(advice.contains("ringmain start") && advice.contains("RINGMAIN_BROKERS"), "{advice}");
@@ -154,7 +165,7 @@ fn batch(base_offset: i64, values: &[&str], control: bool) -> Vec<u8> {
 fn read(log: Vec<u8>, next: i64, end: i64) -> Vec<(i64, String)> {
     let broker = Broker::start_with_log(log);
     let mut cluster = cluster(&broker);
-    cluster.refresh(Some(&["t"]), false).unwrap();
+    cluster.refresh(Some(&["t"])).unwrap();
     let positions = BTreeMap::from([(0, Position { next, end: Some(end) })]);
     let mut consumer = Consumer::new(&cluster, "t", positions, Duration::from_millis(1)).unwrap();
     let mut found = Vec::new();
