@@ -238,13 +238,13 @@ fn settings(topic: &TopicConfig, broker: Option<&BrokerConfig>) -> PartitionSett
     let expiry_ms = broker.map(|broker| broker.producer_id_expiration_ms);
     PartitionSettings {
         segment_bytes: topic.segment_bytes,
+        index_interval_bytes: topic.index_interval_bytes,
         timestamp_type: match topic.timestamp_type {
             config::TimestampType::CreateTime => batch::TimestampType::CreateTime,
             config::TimestampType::LogAppendTime => batch::TimestampType::LogAppendTime,
         },
         producer_expiry_ms: expiry_ms
             .map_or(defaults.producer_expiry_ms, |ms| i64::try_from(ms).unwrap_or(i64::MAX)),
-        ..defaults
     }
     .bounded()
 }
