@@ -132,9 +132,9 @@ impl ClientError {
                 }
                 _ => "check the address given with --brokers or RINGMAIN_BROKERS".to_owned(),
             }),
-            Self::Lost { cause, .. } if cause.kind() == io::ErrorKind::UnexpectedEof => Some(
-                "the broker closed the connection; does it speak plaintext Kafka on this port?"
-                    .to_owned(),
+            // The first request of a connection: whoever fails at it may not be a Kafka broker.
+            Self::Lost { doing: "ApiVersions", .. } => Some(
+                "is that the port of a Kafka listener, and does it speak plaintext?".to_owned(),
             ),
             Self::NoTopic(name) => Some(format!("create it with `ringmain topic create {name}`")),
             Self::NoCommonVersion { .. } => {
