@@ -1,5 +1,6 @@
 """CreateTopics, DeleteTopics, DescribeConfigs, IncrementalAlterConfigs: bad-input section 6."""
 
+import time
 import uuid
 
 from cases.common import case, create, eventually, outcome
@@ -236,7 +237,13 @@ def alter(session, name, *changes, kind=TOPIC, validate=False, version=1, times=
 
 
 def value(session, name, key):
-    return told(describe(session, TOPIC, name, [key]))[key][::2]
+    """What the broker tells of a config once it has settled: Kafka answers before a change is everywhere."""
+    seen = None
+    while True:
+        before, seen = seen, told(describe(session, TOPIC, name, [key]))[key][::2]
+        if before == seen:
+            return seen
+        time.sleep(0.2)
 
 
 @case("IncrementalAlterConfigs: set, then delete")
