@@ -148,7 +148,7 @@ def console_consume(bootstrap, topic):
 
 def partition_sizes(bootstrap, topic):
     """Records per partition that has any, by ListOffsets."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused"})
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "log_level": 0})
     try:
         sizes = {partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), 10)[1]
                  for partition in range(PARTITIONS)}
@@ -163,12 +163,22 @@ def readers(producer, number, consumers):
     return [others[number % len(others)], others[(number + 1) % len(others)]]
 
 
+def create(admin, topic):
+    """Creates the topic and waits until Metadata tells it: `ringmain produce` does not wait for a topic to appear."""
+    admin.create_topics([NewTopic(topic, PARTITIONS, 1)], operation_timeout=30)[topic].result(30)
+    deadline = time.monotonic() + 10
+    while len(admin.list_topics(topic, 10).topics[topic].partitions) != PARTITIONS:
+        if time.monotonic() > deadline:
+            raise brokers.Failure("Metadata does not tell the topic 10 s after it was created")
+        time.sleep(0.02)
+
+
 def one_topic(bootstrap, admin, tally, expected, producer, codec, consumers):
     """One producer with one codec, then its readers; each is a case."""
     topic = f"flights-{producer.name}-{codec}"
     case = f"{producer.name} {codec}"
     try:
-        admin.create_topics([NewTopic(topic, PARTITIONS, 1)], operation_timeout=30)[topic].result(30)
+        create(admin, topic)
         began = time.monotonic()
         produce(producer, bootstrap, topic, codec)
         tally.ok(f"{case}: produced in {time.monotonic() - began:.1f} s")
@@ -219,7 +229,7 @@ def main():
     assert sum(expected.counts.values()) == records.RECORD_COUNT
     tally = brokers.Tally()
     with brokers.broker(options.broker) as broker:
-        admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+        admin = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0})
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             work = [pool.submit(one_topic, broker.bootstrap, admin, tally, expected, *topic)
                     for topic in plan(producers, consumers, options.codec or CODECS)]
