@@ -116,7 +116,7 @@ class Ringmain:
         self.process = None
 
     def command(self):
-        command = [self.binary, "start", "--data-dir", self.directory / "data", "--listen", self.bootstrap,
+        command = [self.binary, "start", "--data-dir", self.directory / "data", "--kafka-addr", self.bootstrap,
                    "--shards", str(self.shards)]
         for setting in self.settings:
             command += ["--set", setting]
