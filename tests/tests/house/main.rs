@@ -240,9 +240,9 @@ fn allowed_outside(path: &str, word: &str) -> bool {
     is_test(path) || ALLOWED_OUTSIDE.iter().any(listed)
 }
 
-/// `tests.rs` and `tests/` beside what they test.
+/// `tests.rs`, `*_tests.rs` and `tests/` beside what they test.
 fn is_test(path: &str) -> bool {
-    path.ends_with("/tests.rs") || path.contains("/tests/")
+    path.ends_with("tests.rs") || path.contains("/tests/")
 }
 
 fn names_in(directory: &Path) -> Vec<String> {
