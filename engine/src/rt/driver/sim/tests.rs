@@ -286,3 +286,42 @@ fn restart_runs_the_same_constructor_on_the_same_disk() {
     world.run_for(Duration::from_secs(1));
     assert_eq!(lives.get(), 101);
 }
+
+/// A peer may accept, and close or die, before the caller hears that it was connected.
+#[test]
+fn a_peer_that_is_gone_before_the_caller_hears_of_it_is_met_later() {
+    for seed in 0..40 {
+        let mut world = World::new(seed);
+        let server = world.add_node(NodeOptions::default(), || {
+            vec![Box::new(|rt: Rt| {
+                Box::pin(async move {
+                    let at = (std::net::Ipv4Addr::UNSPECIFIED, 9092).into();
+                    let listener =
+                        rt.listen(at, crate::rt::ListenOptions::default()).await.unwrap();
+                    loop {
+                        drop(listener.accept().await);
+                    }
+                })
+            })]
+        });
+        let address = (world.ip(server), 9092).into();
+        let client = world.add_once(NodeOptions::default(), async move |rt| {
+            for _ in 0..5 {
+                if let Ok(stream) = rt.connect(address).await {
+                    assert!(matches!(stream.recv_some(1).await, Ok(b) if b.is_empty()));
+                }
+            }
+        });
+        assert!(world.run_to_end(client, LONG));
+        let again = world.add_once(NodeOptions::default(), async move |rt| {
+            for _ in 0..5 {
+                drop(rt.connect(address).await);
+            }
+        });
+        world.run_for(Duration::from_micros(100 + 37 * seed));
+        world.crash(server, if seed % 2 == 0 { Crash::Kill } else { LOSE_ALL });
+        world.run_for(Duration::from_secs(1));
+        world.restart(server);
+        assert!(world.run_to_end(again, LONG));
+    }
+}
