@@ -1,0 +1,70 @@
+//! What several checkers want to know of a history, found once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::history::{Event, History, Moment, Place, Seen, Topic};
+
+/// Facts that follow from the events.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// Per partition, what its last whole reading found.
+    pub logs: BTreeMap<Place, BTreeMap<i64, Seen>>,
+    /// Partitions whose last reading came to its end, with the moment at which it began.
+    pub read_whole: BTreeMap<Place, Moment>,
+    /// Per partition and offset, every different record that any reader got there.
+    pub seen: BTreeMap<Place, BTreeMap<i64, Vec<Seen>>>,
+    /// Topics whose data may be gone, from which moment on.
+    pub deleting: BTreeMap<Topic, Moment>,
+    /// Acknowledged batches, with the moment and the offset.
+    pub acked: BTreeMap<u32, (Moment, i64)>,
+    /// Batches that were refused before they were appended.
+    pub refused: BTreeSet<u32>,
+}
+
+impl Facts {
+    /// The facts of `history`.
+    #[must_use]
+    pub fn of(history: &History) -> Self {
+        let mut facts = Self::default();
+        let mut whole_began: BTreeMap<Place, Moment> = BTreeMap::new();
+        for (moment, event) in history.events.iter().enumerate() {
+            match event {
+                Event::Polled(poll) => {
+                    let at = facts.seen.entry(poll.place).or_default();
+                    for seen in &poll.records {
+                        let known = at.entry(seen.offset).or_default();
+                        if !known.contains(seen) {
+                            known.push(*seen);
+                        }
+                    }
+                    if poll.whole {
+                        whole_began.entry(poll.place).or_insert(moment);
+                        let log = facts.logs.entry(poll.place).or_default();
+                        log.extend(poll.records.iter().map(|seen| (seen.offset, *seen)));
+                    }
+                }
+                Event::ReadWhole(place) => {
+                    facts.logs.entry(*place).or_default();
+                    let began = whole_began.get(place).copied().unwrap_or(moment);
+                    facts.read_whole.insert(*place, began);
+                }
+                Event::Deleting(topic) => {
+                    facts.deleting.entry(*topic).or_insert(moment);
+                }
+                Event::Acked { batch, base_offset } => {
+                    facts.acked.insert(*batch, (moment, *base_offset));
+                }
+                Event::Refused { batch, .. } => {
+                    facts.refused.insert(*batch);
+                }
+                _ => {}
+            }
+        }
+        facts
+    }
+
+    /// Every record that any reader got, with its place.
+    pub fn all_seen(&self) -> impl Iterator<Item = (Place, Seen)> {
+        self.seen.iter().flat_map(|(place, at)| at.values().flatten().map(|seen| (*place, *seen)))
+    }
+}

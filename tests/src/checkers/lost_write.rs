@@ -1,0 +1,30 @@
+//! `lost-write`: every record of an acknowledged batch is in the log in the end.
+
+use std::collections::BTreeSet;
+
+use super::{Facts, Report, Violation};
+use crate::history::History;
+use crate::payload::RecordName;
+
+pub(super) fn check(history: &History, facts: &Facts) -> Vec<Violation> {
+    let mut report = Report::new("lost-write");
+    let there: BTreeSet<RecordName> =
+        facts.logs.values().flat_map(|log| log.values()).filter_map(|seen| seen.name).collect();
+    for (&number, &(_, base_offset)) in &facts.acked {
+        let batch = &history.batches[number as usize];
+        if !facts.read_whole.contains_key(&batch.place) {
+            continue;
+        }
+        let names =
+            (0..batch.count).map(|index| RecordName { batch: number, index, count: batch.count });
+        let missing = names.filter(|name| !there.contains(name)).count();
+        if missing > 0 {
+            let end = facts.logs[&batch.place].last_key_value().map_or(0, |(last, _)| last + 1);
+            report.add(format!(
+                "batch {number} ({:?}, {} records, acknowledged at {base_offset}) of {}: {missing} records are missing; the log ends at {end}",
+                batch.promise, batch.count, batch.place
+            ));
+        }
+    }
+    report.done()
+}

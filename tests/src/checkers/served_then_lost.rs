@@ -1,0 +1,28 @@
+//! `served-then-lost`: what any reader got stays where it was.
+
+use super::{Facts, Report, Violation};
+use crate::history::{Event, History};
+
+pub(super) fn check(history: &History, facts: &Facts) -> Vec<Violation> {
+    let mut report = Report::new("served-then-lost");
+    for (moment, poll) in history.polls() {
+        let Some(&began) = facts.read_whole.get(&poll.place) else { continue };
+        if moment >= began {
+            continue;
+        }
+        let log = &facts.logs[&poll.place];
+        for seen in poll.records.iter().filter(|seen| !log.contains_key(&seen.offset)) {
+            report.add(format!(
+                "{} offset {}: {:?} was read once",
+                poll.place, seen.offset, seen.name
+            ));
+        }
+    }
+    for (moment, event) in history.events.iter().enumerate() {
+        let Event::OutOfRange { place, from } = event else { continue };
+        if facts.deleting.get(&place.topic).is_none_or(|deleting| moment < *deleting) {
+            report.add(format!("{place}: offset {from}, once valid, is out of range"));
+        }
+    }
+    report.done()
+}

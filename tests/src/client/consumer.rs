@@ -1,0 +1,162 @@
+//! Fetching: one topic, positions that the caller keeps.
+
+use engine::batch::Batches;
+use net::wire::errors::ErrorCode;
+use net::wire::messages::FetchResponse;
+
+use super::connection::{Connection, Lost};
+use super::dial::Dial;
+use super::request::{Position, TopicName, decode, fetch};
+use crate::history::Seen;
+use crate::payload::RecordName;
+
+/// No batch of a workload unpacks to more.
+const UNPACKED_BYTES_MAX: u64 = 16 << 20;
+
+/// How a consumer fetches (`fetch.max.wait.ms`, `fetch.min.bytes`, `fetch.max.bytes`,
+/// `max.partition.fetch.bytes`).
+#[derive(Clone, Copy, Debug)]
+pub struct FetchOptions {
+    /// Milliseconds that the broker may wait for `bytes_min`.
+    pub wait_ms: i32,
+    /// Least bytes worth answering.
+    pub bytes_min: i32,
+    /// Most bytes of an answer.
+    pub bytes_max: i32,
+    /// Most bytes of a partition.
+    pub partition_bytes_max: i32,
+}
+
+/// What a fetch says of one partition.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// Which.
+    pub partition: i32,
+    /// Its error.
+    pub code: ErrorCode,
+    /// Its records at or past the offset asked for; `Err` says what is wrong with the bytes.
+    pub records: Result<Vec<Seen>, String>,
+    /// Its high watermark.
+    pub high_watermark: i64,
+    /// Its log start, -1 before version 5.
+    pub log_start: i64,
+}
+
+/// Fetches from one topic.
+pub struct Consumer {
+    dial: Dial,
+    connection: Option<Connection>,
+}
+
+impl Consumer {
+    /// A consumer; connects at its first poll.
+    #[must_use]
+    pub fn new(dial: Dial) -> Self {
+        Self { dial, connection: None }
+    }
+
+    /// The client's surroundings.
+    #[must_use]
+    pub fn dial(&self) -> &Dial {
+        &self.dial
+    }
+
+    /// Gives the connection up; the next poll makes a new one.
+    pub fn disconnect(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.abandon();
+        }
+    }
+
+    /// One fetch, of several partitions from these offsets.
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub async fn poll(
+        &mut self,
+        topic: &TopicName,
+        positions: &[(i32, i64)],
+        options: FetchOptions,
+    ) -> Result<Vec<Fetched>, Lost> {
+        if self.connection.as_ref().is_none_or(Connection::is_broken) {
+            self.connection = Some(self.dial.once().await?);
+        }
+        let connection = self.connection.clone().expect("connected above");
+        let version = self.dial.dialect.fetch;
+        let bytes_max = options.partition_bytes_max;
+        let asked: Vec<Position> = positions
+            .iter()
+            .map(|&(partition, offset)| Position { partition, offset, bytes_max })
+            .collect();
+        let FetchOptions { wait_ms, bytes_min, bytes_max, .. } = options;
+        let request = fetch(version, topic, &asked, wait_ms, bytes_min, bytes_max);
+        let patience = self.dial.patience + std::time::Duration::from_millis(wait_ms as u64);
+        let frame = connection.call(version, &request, patience).await?;
+        let fetched = take_apart(&frame, version, topic, positions).map_err(|what| {
+            self.dial.history.misbehaved("answer-malformed", format!("{}: {what}", self.dial.who));
+            Lost
+        })?;
+        Ok(fetched)
+    }
+}
+
+fn take_apart(
+    frame: &[u8],
+    version: i16,
+    topic: &TopicName,
+    positions: &[(i32, i64)],
+) -> Result<Vec<Fetched>, String> {
+    let answer: FetchResponse<'_> =
+        decode(frame, version).map_err(|Lost| "a fetch answer that cannot be read".to_owned())?;
+    if answer.error_code != 0 {
+        return Err(format!("a sessionless fetch answered {}", answer.error_code));
+    }
+    let mut all = Vec::new();
+    for part in &answer.responses {
+        let named =
+            if version >= 13 { part.topic_id == topic.id.0 } else { part.topic == topic.name };
+        if !named {
+            return Err(format!("a topic that was not asked for: {part:?}"));
+        }
+        for data in &part.partitions {
+            let asked = positions.iter().find(|(index, _)| *index == data.partition_index);
+            let Some(&(partition, from)) = asked else {
+                return Err(format!("partition {} was not asked for", data.partition_index));
+            };
+            let bytes = data.records.and_then(|records| records.here()).unwrap_or_default();
+            all.push(Fetched {
+                partition,
+                code: ErrorCode(data.error_code),
+                records: unpack(bytes, from),
+                high_watermark: data.high_watermark,
+                log_start: data.log_start_offset,
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// The records of whole batches, from `from` on. A cut batch at the end is a broker's right.
+fn unpack(bytes: &[u8], from: i64) -> Result<Vec<Seen>, String> {
+    let mut seen = Vec::new();
+    let mut batches = Batches::new(bytes);
+    for batch in batches.by_ref() {
+        batch.verify_crc().map_err(|error| format!("at {}: {error}", batch.base_offset()))?;
+        let mut records = batch.records(UNPACKED_BYTES_MAX).map_err(|error| error.to_string())?;
+        while let Some(record) = records.next() {
+            let record = record.map_err(|error| error.to_string())?;
+            if record.offset.0 >= from {
+                let name = RecordName::read(record.key, record.value);
+                let (offset, timestamp_ms) = (record.offset.0, record.timestamp_ms);
+                seen.push(Seen { offset, name, timestamp_ms });
+            }
+        }
+    }
+    let rest = batches.rest();
+    match rest.len() {
+        0 => Ok(seen),
+        len => {
+            Err(format!("{len} bytes after the last whole batch: {:02x?}", &rest[..len.min(32)]))
+        }
+    }
+}

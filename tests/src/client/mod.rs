@@ -1,0 +1,24 @@
+//! A small Kafka client for simulated worlds, on the product's own runtime.
+//!
+//! It speaks the product's codec through the simulated network, with the habits of Kafka's own
+//! clients that matter for durability: pipelined requests on one connection, the same batch with the
+//! same sequence on a retry, the connection given up when an answer is late. Which versions it
+//! speaks is drawn per client, so that every seed talks to the broker in other dialects.
+//!
+//! It serves one broker per cluster; finding leaders comes with the second one.
+
+mod admin;
+mod connection;
+mod consumer;
+mod dial;
+mod idempotent;
+mod plain;
+mod request;
+
+pub use admin::{Admin, AdminError, NewTopic};
+pub use connection::{Connection, Lost};
+pub use consumer::{Consumer, FetchOptions, Fetched};
+pub use dial::{Dial, Dialect};
+pub use idempotent::{IdempotentProducer, Outgoing};
+pub use plain::{PlainOutcome, PlainProducer};
+pub use request::TopicName;

@@ -1,0 +1,215 @@
+//! The plan of a workload, and how a seed becomes one.
+
+use std::ops::Range;
+
+use engine::batch::Codec;
+use engine::rt::sim::Random;
+
+use crate::client::FetchOptions;
+use crate::history::Promise;
+
+/// How much happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// A few topics, a few clients, batches of every size.
+    Usual,
+    /// One topic, one producer, one consumer, small batches: for runs by the thousand.
+    Small,
+}
+
+/// A topic.
+#[derive(Clone, Debug)]
+pub struct TopicPlan {
+    /// Its name.
+    pub name: String,
+    /// Its partitions.
+    pub partitions: i32,
+    /// Its configs.
+    pub configs: Vec<(&'static str, String)>,
+    /// The broker sets the timestamps.
+    pub append_time: bool,
+}
+
+/// What the batches of a producer look like.
+#[derive(Clone, Debug)]
+pub struct Batches {
+    /// Records in each.
+    pub records: Range<u64>,
+    /// Bytes of a value.
+    pub value_bytes: Range<u64>,
+    /// One batch in so many is large (64 to 300 KiB); 0: none.
+    pub large_one_in: u64,
+    /// How they are compressed.
+    pub codec: Codec,
+}
+
+/// A producer.
+#[derive(Clone, Debug)]
+pub struct ProducerPlan {
+    /// What it asks for.
+    pub promise: Promise,
+    /// acks, for a plain one: 1 or -1.
+    pub acks: i16,
+    /// Its partitions: topic by index in the plan, partition.
+    pub lanes: Vec<(usize, i32)>,
+    /// Its batches.
+    pub batches: Batches,
+    /// Batches per lane at most.
+    pub batches_max: u32,
+    /// Batches of a lane that wait or are on their way, at most.
+    pub queue_max: usize,
+    /// Milliseconds between rounds.
+    pub pause_ms: Range<u64>,
+    /// The client dies and comes back under a new producer id, after so many rounds.
+    pub dies_after: Option<u64>,
+    /// It cuts its connection in so many of a thousand rounds.
+    pub disconnect_per_mille: u32,
+}
+
+/// A consumer, of all partitions of one topic.
+#[derive(Clone, Debug)]
+pub struct ConsumerPlan {
+    /// Topic by index in the plan.
+    pub topic: usize,
+    /// How it fetches.
+    pub options: FetchOptions,
+    /// Milliseconds between polls.
+    pub pause_ms: Range<u64>,
+    /// It seeks back in so many of a thousand rounds.
+    pub seek_per_mille: u32,
+    /// It asks for offsets in so many of a thousand rounds.
+    pub list_per_mille: u32,
+    /// It cuts its connection in so many of a thousand rounds.
+    pub disconnect_per_mille: u32,
+}
+
+/// Somebody who creates topics, writes, reads, deletes, and begins again under the same names.
+#[derive(Clone, Debug)]
+pub struct ChurnPlan {
+    /// Generations at most.
+    pub generations: u32,
+    /// Partitions of each.
+    pub partitions: i32,
+    /// Batches per generation.
+    pub batches: u32,
+    /// What they look like.
+    pub shape: Batches,
+}
+
+/// Everything that the clients of one world do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Topics that live as long as the world.
+    pub topics: Vec<TopicPlan>,
+    /// Producers.
+    pub producers: Vec<ProducerPlan>,
+    /// Consumers.
+    pub consumers: Vec<ConsumerPlan>,
+    /// Topics that come and go.
+    pub churns: Vec<ChurnPlan>,
+}
+
+impl Plan {
+    /// The plan that follows from `random`.
+    #[must_use]
+    pub fn draw(size: Size, random: &mut Random) -> Self {
+        let small = size == Size::Small;
+        let topics: Vec<TopicPlan> = (0..if small { 1 } else { 1 + random.index(3) })
+            .map(|number| draw_topic(number, small, random))
+            .collect();
+        let producers = (0..if small { 1 } else { 1 + random.index(4) })
+            .map(|_| draw_producer(&topics, small, random))
+            .collect();
+        let consumers = (0..if small { 1 } else { 1 + random.index(3) })
+            .map(|_| draw_consumer(&topics, random))
+            .collect();
+        let churns =
+            (0..usize::from(!small && random.chance(400))).map(|_| draw_churn(random)).collect();
+        Self { topics, producers, consumers, churns }
+    }
+}
+
+fn draw_topic(number: usize, small: bool, random: &mut Random) -> TopicPlan {
+    let partitions = if small { 2 } else { 1 + random.index(4) as i32 };
+    let mut configs = Vec::new();
+    if random.chance(700) {
+        configs.push(("segment.bytes", SEGMENT_BYTES_MIN.to_string()));
+    }
+    let append_time = random.chance(150);
+    if append_time {
+        configs.push(("message.timestamp.type", "LogAppendTime".to_owned()));
+    }
+    TopicPlan { name: format!("topic-{number}"), partitions, configs, append_time }
+}
+
+/// The smallest `segment.bytes` that Kafka accepts (KIP-1030).
+const SEGMENT_BYTES_MIN: u32 = 1 << 20;
+
+fn draw_batches(small: bool, random: &mut Random) -> Batches {
+    let codec = Codec::ALL[random.index(Codec::ALL.len())];
+    let many = random.chance(300);
+    Batches {
+        records: 1..if many { 60 } else { 5 },
+        value_bytes: 13..if random.chance(300) { 2_000 } else { 200 },
+        large_one_in: if small || random.chance(600) { 0 } else { random.range(4..20) },
+        codec: if random.chance(500) { Codec::None } else { codec },
+    }
+}
+
+fn draw_producer(topics: &[TopicPlan], small: bool, random: &mut Random) -> ProducerPlan {
+    let promise = match random.index(if small { 1 } else { 6 }) {
+        0..4 => Promise::Idempotent,
+        4 => Promise::Plain,
+        _ => Promise::Forgotten,
+    };
+    let all: Vec<(usize, i32)> = topics
+        .iter()
+        .enumerate()
+        .flat_map(|(topic, plan)| (0..plan.partitions).map(move |partition| (topic, partition)))
+        .collect();
+    let mut lanes: Vec<(usize, i32)> = all.iter().copied().filter(|_| random.chance(500)).collect();
+    if lanes.is_empty() {
+        lanes.push(all[random.index(all.len())]);
+    }
+    ProducerPlan {
+        promise,
+        acks: if random.chance(500) { 1 } else { -1 },
+        lanes,
+        batches: draw_batches(small, random),
+        batches_max: 300,
+        queue_max: 1 + random.index(8),
+        pause_ms: if random.chance(400) { 0..3 } else { 1..40 },
+        dies_after: random.chance(300).then(|| random.range(3..80)),
+        disconnect_per_mille: if random.chance(500) { 0 } else { 20 },
+    }
+}
+
+fn draw_consumer(topics: &[TopicPlan], random: &mut Random) -> ConsumerPlan {
+    let wait = random.range(0..500) as i32;
+    ConsumerPlan {
+        topic: random.index(topics.len()),
+        options: FetchOptions {
+            wait_ms: wait,
+            bytes_min: if random.chance(700) { 1 } else { random.range(0..100_000) as i32 },
+            bytes_max: if random.chance(600) { 50 << 20 } else { random.range(1..200_000) as i32 },
+            partition_bytes_max: if random.chance(600) {
+                1 << 20
+            } else {
+                random.range(1..60_000) as i32
+            },
+        },
+        pause_ms: if random.chance(500) { 0..5 } else { 1..60 },
+        seek_per_mille: if random.chance(500) { 0 } else { 30 },
+        list_per_mille: if random.chance(300) { 0 } else { 60 },
+        disconnect_per_mille: if random.chance(500) { 0 } else { 20 },
+    }
+}
+
+fn draw_churn(random: &mut Random) -> ChurnPlan {
+    ChurnPlan {
+        generations: 12,
+        partitions: 1 + random.index(3) as i32,
+        batches: random.range(1..12) as u32,
+        shape: draw_batches(false, random),
+    }
+}
