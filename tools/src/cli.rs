@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::client::{Cluster, Options};
 use crate::output::{Format, Output};
-use crate::{consume, inspect, produce, topic};
+use crate::{consume, inspect, produce, start, topic};
 
 /// Kafka-protocol log engine: broker and tools in one binary.
 #[derive(Debug, Parser)]
@@ -19,6 +19,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Start(start::Arguments),
     /// Create, list, describe, change and delete topics.
     #[command(subcommand)]
     Topic(topic::Command),
@@ -58,6 +59,7 @@ impl Cli {
     /// Carries out the command.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Start(arguments) => arguments.run(),
             Command::Topic(command) => command.run(),
             Command::Produce(arguments) => arguments.run(),
             Command::Consume(arguments) => arguments.run(),

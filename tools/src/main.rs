@@ -10,6 +10,7 @@ mod consume;
 mod inspect;
 mod output;
 mod produce;
+mod start;
 mod template;
 mod text;
 mod topic;

@@ -24,7 +24,7 @@ pub(super) const TABLE: &[ConfigDef] = &[
     ConfigDef::broker(
         "log.dirs",
         Kind::List(&[]),
-        "./data",
+        "./ringmain-data",
         "Directories for data. Kafka's default lies in the system's temporary directory, which does not \
          survive.",
     )

@@ -1,0 +1,118 @@
+//! The shards of the node as the gateway's handlers see them.
+//!
+//! Waiting for a partition on another shard takes three messages that are each answered at once:
+//! `Watch` to the owner, `Woken` back when there is more, `Unwatch` when nobody waits any more. A
+//! parked fetch so holds no credit, and ten thousand of them stop no produce.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use engine::rt::sync::{OneSender, first_of, oneshot};
+use engine::rt::{Group, Rt};
+use engine::types::{PartitionId, ShardId};
+use replication::partition::{
+    PartitionReply, PartitionRequest, WaitCall, WaitTicket, Watched, owner_shard,
+};
+use replication::quorum::QuorumError;
+
+use super::message::{Post, ShardReply, ShardRequest};
+use crate::gateway::{AdminReply, AdminRequest, LocalFuture, Shards};
+
+/// One shard's view of all shards. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Peers {
+    rt: Rt,
+    shard_count: u16,
+    post: Rc<dyn Post>,
+    waits: Rc<Waits>,
+}
+
+#[derive(Default)]
+struct Waits {
+    next: Cell<u64>,
+    open: RefCell<BTreeMap<u64, OneSender<()>>>,
+}
+
+impl Peers {
+    /// The view from `rt`'s shard.
+    #[must_use]
+    pub(super) fn new(rt: Rt, shard_count: u16, post: Rc<dyn Post>) -> Self {
+        Self { rt, shard_count, post, waits: Rc::default() }
+    }
+
+    /// An owner says that there is more to read. A ticket that nobody waits for any more is the
+    /// normal end of a race with the timeout.
+    pub(super) fn woken(&self, ticket: WaitTicket) {
+        if let Some(waiter) = self.waits.open.borrow_mut().remove(&ticket.number) {
+            let _ = waiter.send(());
+        }
+    }
+
+    fn tell(&self, to: ShardId, request: ShardRequest) {
+        let answer = self.post.call(to, request);
+        drop(self.rt.spawn(Group::Fetch, answer));
+    }
+}
+
+impl Shards for Peers {
+    fn partition(&self, id: PartitionId, request: PartitionRequest) -> LocalFuture<PartitionReply> {
+        let owner = owner_shard(id, self.shard_count);
+        let answer = self.post.call(owner, ShardRequest::Partition(request));
+        Box::pin(async move {
+            match answer.await {
+                ShardReply::Partition(reply) => reply,
+                other => unreachable!("a partition request is answered as one, not by {other:?}"),
+            }
+        })
+    }
+
+    fn wait(&self, partitions: Vec<Watched>, timeout: Duration) -> LocalFuture<()> {
+        let mut by_owner: BTreeMap<ShardId, Vec<Watched>> = BTreeMap::new();
+        for watched in partitions {
+            by_owner.entry(owner_shard(watched.id, self.shard_count)).or_default().push(watched);
+        }
+        let ticket = WaitTicket { shard: self.rt.shard(), number: self.waits.next.get() };
+        self.waits.next.set(ticket.number + 1);
+        let (sender, woken) = oneshot();
+        self.waits.open.borrow_mut().insert(ticket.number, sender);
+        let timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+        let owners: BTreeSet<ShardId> = by_owner.keys().copied().collect();
+        for (owner, partitions) in by_owner {
+            self.tell(owner, ShardRequest::Watch(WaitCall { ticket, partitions, timeout_ms }));
+        }
+        let wait = Wait { peers: self.clone(), ticket, owners };
+        let sleep = self.rt.sleep(timeout);
+        Box::pin(async move {
+            let _wait = wait;
+            first_of(woken, sleep).await;
+        })
+    }
+
+    fn admin(&self, request: AdminRequest) -> LocalFuture<Result<AdminReply, QuorumError>> {
+        let answer = self.post.call(ShardId(0), ShardRequest::Admin(request));
+        Box::pin(async move {
+            match answer.await {
+                ShardReply::Admin(reply) => reply,
+                other => unreachable!("an admin request is answered as one, not by {other:?}"),
+            }
+        })
+    }
+}
+
+/// Ends the watches of a wait that is over, however it ended.
+struct Wait {
+    peers: Peers,
+    ticket: WaitTicket,
+    owners: BTreeSet<ShardId>,
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.peers.waits.open.borrow_mut().remove(&self.ticket.number);
+        for owner in &self.owners {
+            self.peers.tell(*owner, ShardRequest::Unwatch(self.ticket));
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! One shard of a node: serves the requests of the other shards, and its clients.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::rt::{Errno, Group, ListenOptions, Listener, Rt};
+use engine::shard::{Share, Store, StoreConfig};
+use replication::image::ClusterImage;
+use replication::partition::{
+    PartitionReply, PartitionRequest, PartitionService, ServiceConfig, WaitCall, WaitEnd,
+    WaitTicket,
+};
+use replication::quorum::QuorumError;
+
+use super::control::ShardCounters;
+use super::lead::Lead;
+use super::message::{Post, ShardReply, ShardRequest};
+use super::peers::Peers;
+use super::{Bind, NodeConfig, NodeError};
+use crate::conn::admission::{Admission, AdmissionLimits};
+use crate::conn::counters::Counters;
+use crate::conn::lanes::{LaneLimits, Lanes};
+use crate::conn::listen::{Room, accept};
+use crate::conn::pipeline::PipelineLimits;
+use crate::conn::serve::{ConnLimits, Shared, Stop};
+use crate::gateway::{AdminRequest, Gateway};
+
+/// How long connections have to finish what was started, when the node stops.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// Where the answer to a request goes: called once, now or later, on this shard.
+pub(super) type Reply = Box<dyn FnOnce(ShardReply)>;
+
+/// Everything that lives on one shard. `!Send`.
+pub(super) struct Shard {
+    pub(super) rt: Rt,
+    pub(super) config: Arc<NodeConfig>,
+    pub(super) post: Rc<dyn Post>,
+    /// The order to end; told last of all.
+    pub(super) exit: Stop,
+    peers: Peers,
+    gateway: Gateway,
+    clients: Shared<Gateway>,
+    room: Room,
+    owned: OnceCell<Owned>,
+    lead: RefCell<Option<Rc<Lead>>>,
+}
+
+/// The partitions of a shard, from `Open` on.
+struct Owned {
+    store: Store,
+    service: PartitionService,
+}
+
+impl Shard {
+    pub(super) fn new(rt: Rt, config: Arc<NodeConfig>, post: Rc<dyn Post>) -> Rc<Self> {
+        let settings = Arc::clone(&config.settings);
+        let peers = Peers::new(rt.clone(), config.shards, Rc::clone(&post));
+        let stop = Stop::default();
+        let counters = Rc::new(Counters::default());
+        let shards = Rc::new(peers.clone());
+        let gateway =
+            Gateway::new(rt.clone(), settings, shards, stop.clone(), Rc::clone(&counters));
+        let limits = conn_limits(&config);
+        let clients = Shared {
+            rt: rt.clone(),
+            service: gateway.clone(),
+            lanes: Lanes::new(limits.lanes),
+            limits,
+            counters,
+            stop,
+        };
+        let room = Room::new(Admission::new(admission_limits(&config), rt.random_u64()));
+        let (owned, lead) = (OnceCell::new(), RefCell::new(None));
+        let exit = Stop::default();
+        Rc::new(Self { rt, config, post, exit, peers, gateway, clients, room, owned, lead })
+    }
+
+    /// Shard 0 can answer for the controller from now on.
+    pub(super) fn set_lead(&self, lead: Rc<Lead>) {
+        *self.lead.borrow_mut() = Some(lead);
+    }
+
+    /// Answers a request of another shard, or of this one.
+    pub(super) fn serve(self: &Rc<Self>, request: ShardRequest, reply: Reply) {
+        match request {
+            ShardRequest::Partition(request) => {
+                self.service().serve(request, |answer| reply(ShardReply::Partition(answer)));
+            }
+            ShardRequest::Watch(call) => {
+                self.watch(call);
+                reply(ShardReply::Done);
+            }
+            ShardRequest::Unwatch(ticket) => {
+                let done = |_| reply(ShardReply::Done);
+                self.service().serve(PartitionRequest::CancelWait(ticket), done);
+            }
+            ShardRequest::Woken(ticket) => {
+                self.peers.woken(ticket);
+                reply(ShardReply::Done);
+            }
+            ShardRequest::Admin(request) => self.admin(request, reply),
+            ShardRequest::Open(share) => {
+                self.later(reply, async |shard| ShardReply::Opened(shard.open(*share).await));
+            }
+            ShardRequest::Image(image) => {
+                self.gateway.set_image(image);
+                reply(ShardReply::Done);
+            }
+            ShardRequest::Listen => {
+                self.later(reply, async |shard| ShardReply::Listening(shard.listen().await));
+            }
+            ShardRequest::Drain => {
+                self.later(reply, async |shard| {
+                    shard.drain().await;
+                    ShardReply::Done
+                });
+            }
+            ShardRequest::Close => {
+                self.later(reply, async |shard| ShardReply::Closed(shard.close().await));
+            }
+            ShardRequest::Counters => reply(ShardReply::Counters(self.counters())),
+            ShardRequest::Exit => {
+                reply(ShardReply::Done);
+                self.exit.tell();
+            }
+        }
+    }
+
+    fn later(
+        self: &Rc<Self>,
+        reply: Reply,
+        work: impl AsyncFnOnce(Rc<Self>) -> ShardReply + 'static,
+    ) {
+        let shard = Rc::clone(self);
+        drop(self.rt.spawn(Group::Background, async move { reply(work(shard).await) }));
+    }
+
+    fn service(&self) -> &PartitionService {
+        let owned = self.owned.get();
+        &owned.expect("shard 0 opens every store before it lets anybody ask").service
+    }
+
+    /// Waits on behalf of another shard and tells it when there is more to read. A wait that ends
+    /// otherwise is not told: the one who waits has a timer of its own.
+    fn watch(self: &Rc<Self>, call: WaitCall) {
+        let (shard, ticket): (_, WaitTicket) = (Rc::clone(self), call.ticket);
+        self.service().serve(PartitionRequest::Wait(call), move |answer| {
+            if let PartitionReply::Wait(WaitEnd::Advanced) = answer {
+                let told = shard.post.call(ticket.shard, ShardRequest::Woken(ticket));
+                drop(shard.rt.spawn(Group::Fetch, told));
+            }
+        });
+    }
+
+    fn admin(self: &Rc<Self>, request: AdminRequest, reply: Reply) {
+        let lead = self.lead.borrow().clone();
+        let Some(lead) = lead else {
+            return reply(ShardReply::Admin(Err(QuorumError::NotLeader)));
+        };
+        drop(self.rt.spawn(Group::Replication, async move {
+            reply(ShardReply::Admin(lead.admin(request).await));
+        }));
+    }
+
+    async fn open(&self, share: Share) -> Result<(), NodeError> {
+        let shard = self.rt.shard();
+        let settings = &self.config.settings;
+        let config = StoreConfig::from_limits(settings.limits);
+        let store = Store::open(&self.rt, share, config).await;
+        let store = store.map_err(|errno| NodeError::Store { shard, errno })?;
+        let config = ServiceConfig {
+            node: settings.node,
+            shard,
+            shard_count: self.config.shards,
+            limits: settings.limits,
+            file: Arc::new(settings.file.clone()),
+        };
+        let service = PartitionService::start(&self.rt, store.clone(), config);
+        let opened = self.owned.set(Owned { store, service });
+        assert!(opened.is_ok(), "a store is opened once");
+        Ok(())
+    }
+
+    async fn listen(&self) -> Result<Vec<SocketAddr>, NodeError> {
+        if !self.config.is_gateway(self.rt.shard()) {
+            return Ok(Vec::new());
+        }
+        let mut bound = Vec::new();
+        for bind in &self.config.binds {
+            if let Some(listener) = self.bind(bind).await? {
+                bound.push((bind.listener, listener));
+            }
+        }
+        let mut per_listener: BTreeMap<usize, SocketAddr> = BTreeMap::new();
+        let addresses = bound.iter().map(|(_, listener)| listener.local_addr()).collect();
+        for (index, listener) in bound {
+            per_listener.entry(index).or_insert_with(|| listener.local_addr());
+            let accepting = accept(self.clients.clone(), self.room.clone(), listener, index);
+            drop(self.rt.spawn(Group::Fetch, accepting));
+        }
+        let missing = self.config.binds.iter().find(|b| !per_listener.contains_key(&b.listener));
+        match missing {
+            None => Ok(addresses),
+            Some(bind) => {
+                Err(NodeError::Listen { address: bind.address, errno: Errno::EADDRNOTAVAIL })
+            }
+        }
+    }
+
+    /// A listener, or `None` where one of several addresses does not exist on this host.
+    async fn bind(&self, bind: &Bind) -> Result<Option<Listener>, NodeError> {
+        let backlog = self.config.settings.broker.listen_backlog;
+        let options = ListenOptions { reuse_port: true, backlog };
+        match self.rt.listen(bind.address, options).await {
+            Ok(listener) => Ok(Some(listener)),
+            Err(errno) if bind.optional && errno != Errno::EADDRINUSE => {
+                tracing::info!(address = %bind.address, %errno, "not listening there");
+                Ok(None)
+            }
+            Err(errno) => Err(NodeError::Listen { address: bind.address, errno }),
+        }
+    }
+
+    /// No new clients; what was started is answered; then the connections close.
+    async fn drain(&self) {
+        self.clients.stop.tell();
+        if self.rt.timeout(DRAIN_MAX, self.room.empty()).await.is_err() {
+            tracing::warn!(
+                connections = self.room.open(),
+                shard = self.rt.shard().0,
+                "connections did not finish in time and are cut"
+            );
+        }
+    }
+
+    async fn close(&self) -> Result<(), Errno> {
+        let Some(owned) = self.owned.get() else { return Ok(()) };
+        owned.service.close();
+        owned.store.close().await
+    }
+
+    fn counters(&self) -> ShardCounters {
+        let mut counters = self.clients.counters.snapshot();
+        let arena = self.rt.arena();
+        let copies = arena.copies().snapshot();
+        counters.extend([
+            ("connections_open", u64::from(self.room.open())),
+            ("frame_bytes_held", self.clients.lanes.held_bytes() as u64),
+            ("arena_bytes_used", arena.used_bytes() as u64),
+            ("loans_out", arena.loans_out() as u64),
+            ("tasks", self.rt.tasks() as u64),
+            ("record_bytes_accepted", copies.accepted),
+            ("record_bytes_into_blocks", copies.into_blocks),
+            ("record_bytes_into_frames", copies.into_frames),
+            ("record_bytes_read_out", copies.read_out),
+            ("record_bytes_copied_on_read", copies.on_read),
+        ]);
+        if let Some(owned) = self.owned.get() {
+            counters.push(("partitions", owned.store.partitions().len() as u64));
+            counters.push(("unwritten_bytes", owned.store.unwritten_bytes()));
+        }
+        counters
+    }
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Shard({})", self.rt.shard())
+    }
+}
+
+fn conn_limits(config: &NodeConfig) -> ConnLimits {
+    let (limits, broker) = (&config.settings.limits, &config.settings.broker);
+    let budget = broker.queued_request_bytes_max.unwrap_or(limits.request_bytes_budget);
+    let budget = usize::try_from(budget).unwrap_or(usize::MAX);
+    ConnLimits {
+        pipeline: PipelineLimits {
+            requests_max: limits.requests_in_flight_per_connection_max as usize,
+            unsent_bytes_max: limits.fetch_response_bytes_max as usize + (1 << 20),
+        },
+        lanes: LaneLimits {
+            small_frame_bytes_max: 16 << 10,
+            usual_frame_bytes_max: 2 << 20,
+            frame_bytes_max: broker.request_bytes_max,
+            small_bytes: budget / 4,
+            usual_bytes: budget / 4 * 3,
+            large_bytes: broker.request_bytes_max as usize,
+        },
+        idle: Duration::from_millis(broker.connections_idle_ms_max),
+    }
+}
+
+fn admission_limits(config: &NodeConfig) -> AdmissionLimits {
+    let broker = &config.settings.broker;
+    AdmissionLimits {
+        connections_max: broker.connections_max,
+        connections_per_ip_max: broker.connections_per_ip_max,
+    }
+}
+
+/// Memory that a shard's arena needs: what the limits plan with, and one largest frame.
+pub(super) fn arena_bytes(config: &NodeConfig) -> usize {
+    let planned = config.settings.limits.arena_bytes_max as usize;
+    planned + config.settings.broker.request_bytes_max as usize
+}
+
+/// The image as every shard gets it, in the order that keeps clients from seeing a partition before
+/// its owner does: first the owners, then the gateways.
+pub(super) async fn publish(shard: &Shard, image: &Arc<ClusterImage>) {
+    let to_all = async |request: fn(Arc<ClusterImage>) -> ShardRequest| {
+        let calls = (0..shard.config.shards)
+            .map(|to| shard.post.call(engine::types::ShardId(to), request(Arc::clone(image))));
+        engine::rt::sync::join_all(calls.collect::<Vec<_>>()).await;
+    };
+    to_all(|image| ShardRequest::Partition(PartitionRequest::Image(image))).await;
+    to_all(ShardRequest::Image).await;
+}
