@@ -21,6 +21,7 @@ mod values;
 mod wakeup;
 
 #[cfg(test)]
+#[path = "wakeup/tests.rs"]
 mod wakeup_tests;
 
 /// The primitives under [`wakeup`]; its test puts shuttle's in their place.

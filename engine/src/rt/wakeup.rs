@@ -9,7 +9,7 @@
 //!   `sleeping` · look at the list once more · only then sleep
 //!
 //! The last look is what catches a waker that put its task on the list just before it could see
-//! `sleeping`. The tests run this very file under shuttle (`wakeup_tests.rs`), with shuttle's
+//! `sleeping`. The tests run this very file under shuttle (`wakeup/tests.rs`), with shuttle's
 //! primitives in place of those of `sync_types`.
 
 use super::sync_types::{Arc, AtomicBool, Mutex, Ordering};

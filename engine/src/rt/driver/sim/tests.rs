@@ -104,6 +104,42 @@ fn chance_tears_at_sectors_and_blocks() {
 }
 
 #[test]
+fn a_durable_write_is_never_undone_by_an_earlier_loose_one() {
+    for seed in 0..40 {
+        let (world, node) =
+            crash_after(seed, Crash::Power(CrashLoss::ChanceAndNoise), async |rt| {
+                rt.create_dir_all(Path::new("/data")).await.unwrap();
+                put(&rt, &file(), 0, 1, 16384, WriteFlags::NONE).await;
+                rt.sync_dir(Path::new("/data")).await.unwrap();
+                put(&rt, &file(), 4096, 2, 4096, WriteFlags::DSYNC).await;
+            });
+        let bytes = world.file_bytes(node, &file()).unwrap();
+        assert!(bytes[4096..8192].iter().all(|b| *b == 2), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_sync_covers_only_what_was_complete_when_it_was_submitted() {
+    let mut options = NodeOptions::default();
+    (options.disk.sync_us, options.disk.write_us) = (5000..5001, 30..31);
+    let mut world = World::new(4);
+    let node = world.add_once(options, async |rt| {
+        put(&rt, Path::new("/a"), 0, 1, 4096, WriteFlags::NONE).await;
+        rt.sync_dir(Path::new("/")).await.unwrap();
+        let file = rt.open(Path::new("/a"), OpenOptions::direct()).await.unwrap();
+        let syncing = file.clone();
+        let sync = rt.spawn(Group::Produce, async move { syncing.sync_data().await });
+        rt.sleep(Duration::from_micros(10)).await;
+        put(&rt, Path::new("/a"), 4096, 2, 4096, WriteFlags::NONE).await;
+        assert_eq!(sync.await.unwrap(), Ok(()));
+    });
+    assert!(world.run_to_end(node, LONG));
+    assert_eq!(world.file_bytes(node, Path::new("/a")).unwrap().len(), 8192);
+    world.crash(node, LOSE_ALL);
+    assert_eq!(world.file_bytes(node, Path::new("/a")).unwrap(), [1; 4096]);
+}
+
+#[test]
 fn a_killed_process_leaves_what_it_wrote() {
     let (world, node) = crash_after(5, Crash::Kill, async |rt| {
         rt.create_dir_all(Path::new("/data")).await.unwrap();

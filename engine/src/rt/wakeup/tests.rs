@@ -15,7 +15,7 @@ mod sync_types {
 }
 
 #[expect(clippy::duplicate_mod, reason = "the same code over other primitives is the point")]
-#[path = "wakeup.rs"]
+#[path = "../wakeup.rs"]
 mod wakeup;
 
 /// An eventfd: kicks are counted, a sleep takes all of them.
