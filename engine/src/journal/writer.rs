@@ -126,7 +126,7 @@ impl Writer {
     /// Position that a frame opened now would have after all that has been pushed.
     #[must_use]
     pub fn pushed_end(&self) -> u64 {
-        self.collect_position() + self.collecting.as_ref().map_or(0, |c| c.builder.frame_bytes())
+        self.collect_position() + self.collecting_bytes()
     }
 
     /// Checksum that the next launched frame repeats.
@@ -150,11 +150,17 @@ impl Writer {
     /// Bytes that wait for a flight.
     #[must_use]
     pub fn waiting_bytes(&self) -> u64 {
-        self.closed_bytes + self.collecting.as_ref().map_or(0, |c| c.builder.frame_bytes())
+        self.closed_bytes + self.collecting_bytes()
     }
 
     fn has_frames(&self) -> bool {
-        self.collecting.is_some() || !self.closed.is_empty()
+        self.collecting_bytes() > 0 || !self.closed.is_empty()
+    }
+
+    /// Room that was prepared and not pushed to is no frame yet.
+    fn collecting_bytes(&self) -> u64 {
+        let filled = self.collecting.as_ref().filter(|c| c.builder.entry_count() > 0);
+        filled.map_or(0, |c| c.builder.frame_bytes())
     }
 
     fn collect_position(&self) -> u64 {
@@ -167,9 +173,12 @@ impl Writer {
     /// When the arena is full; nothing changed for what was pushed before.
     pub fn prepare(&mut self, inline_bytes: usize, arena: &Arena) -> Result<u64, ArenaFull> {
         if self.collecting.as_ref().is_some_and(|c| !c.builder.fits(inline_bytes)) {
+            let bytes = self.collecting_bytes();
             let full = self.collecting.take().expect("it was just there");
-            self.closed_bytes += full.builder.frame_bytes();
-            self.closed.push_back(full);
+            if bytes > 0 {
+                self.closed_bytes += bytes;
+                self.closed.push_back(full);
+            }
         }
         if self.collecting.is_none() {
             let least = whole_blocks(FRAME_HEADER_BYTES + ENTRY_HEADER_BYTES + inline_bytes);

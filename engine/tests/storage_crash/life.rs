@@ -102,6 +102,7 @@ pub mod node {
         running: Rc<Cell<u32>>,
         only_check: Rc<Cell<bool>>,
         starts: Rc<Cell<u64>>,
+        doing: Rc<RefCell<Vec<String>>>,
     }
 
     impl Shared {
@@ -113,12 +114,27 @@ pub mod node {
                 running: Rc::new(Cell::new(2)),
                 only_check: Rc::default(),
                 starts: Rc::default(),
+                doing: Rc::default(),
             }
         }
 
         /// All shards have done all their work.
         pub fn idle(&self) -> bool {
             self.running.get() == 0
+        }
+
+        /// What each shard is doing, for a test that does not end.
+        pub fn doing(&self) -> Vec<String> {
+            self.doing.borrow().clone()
+        }
+
+        pub fn does(&self, shard: u16, what: String) {
+            let mut doing = self.doing.borrow_mut();
+            let least = usize::from(shard) + 1;
+            if doing.len() < least {
+                doing.resize(least, String::new());
+            }
+            doing[usize::from(shard)] = what;
         }
 
         /// The next life has so many shards.
@@ -225,6 +241,7 @@ impl Life {
             self.step(&mut random, shards).await;
         }
         if random.chance(500) {
+            self.shared.does(self.shard, format!("close, {:?}", self.store));
             self.store.close().await.expect("no fault was injected");
         }
     }
@@ -382,7 +399,9 @@ impl Life {
             return self.create_missing(shards).await;
         }
         let id = ids[random.index(ids.len())];
-        match random.index(40) {
+        let kind = random.index(40);
+        self.shared.does(self.shard, format!("step {kind} on {id}, {:?}", self.store));
+        match kind {
             0 => self.start_epoch(id).await,
             1 | 2 => self.delete_records(id, random).await,
             3 => self.store.checkpoint().await.expect("no fault was injected"),
