@@ -2,6 +2,8 @@
 //! and the simulator with many seeds. What holds here may be relied on above; what one driver does
 //! and the other does not is a bug of one of them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod files;
 mod harness;
 mod names;

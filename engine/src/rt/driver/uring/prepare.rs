@@ -45,13 +45,13 @@ impl Flight {
                 entry.build()
             }
             Op::Read { file, buf, len, offset } => {
-                opcode::Read::new(types::Fd(fd(file)), buf.as_raw(), *len as u32)
+                opcode::Read::new(types::Fd(fd(file)), buf.as_raw(), transfer(*len))
                     .offset(*offset)
                     .build()
             }
             Op::Write { file, data, offset, dsync } => {
                 let flags = if *dsync { libc::RWF_DSYNC } else { 0 };
-                opcode::Write::new(types::Fd(fd(file)), data.as_ptr(), data.len() as u32)
+                opcode::Write::new(types::Fd(fd(file)), data.as_ptr(), transfer(data.len()))
                     .offset(*offset)
                     .rw_flags(flags)
                     .build()
@@ -141,7 +141,7 @@ impl Flight {
                 let start = *at + self.moved;
                 let flags = if *fill { libc::MSG_WAITALL } else { 0 };
                 let into = buf[start..].as_mut_ptr();
-                opcode::Recv::new(types::Fd(fd(stream)), into, (*len - self.moved) as u32)
+                opcode::Recv::new(types::Fd(fd(stream)), into, transfer(*len - self.moved))
                     .flags(flags)
                     .build()
             }
@@ -244,6 +244,11 @@ impl Flight {
 
 fn end(answer: Answer) -> Next {
     Next::End(Ok(answer))
+}
+
+/// What one entry can move: more is moved in part, as every contract allows.
+fn transfer(len: usize) -> u32 {
+    len.min(1 << 30) as u32
 }
 
 /// Gives a descriptor to the runtime, which closes it.

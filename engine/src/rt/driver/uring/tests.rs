@@ -46,6 +46,34 @@ fn more_operations_than_entries_are_in_flight() {
 }
 
 #[test]
+fn a_waker_works_from_another_thread() {
+    let (sender, receiver) = std::sync::mpsc::channel::<std::task::Waker>();
+    let woken = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = woken.clone();
+    let thread = std::thread::spawn(move || {
+        while let Ok(waker) = receiver.recv() {
+            count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            waker.wake();
+        }
+    });
+    let main = shard_main(async move |rt| {
+        for round in 1..=500 {
+            std::future::poll_fn(|cx| {
+                if woken.load(std::sync::atomic::Ordering::SeqCst) == round {
+                    return std::task::Poll::Ready(());
+                }
+                sender.send(cx.waker().clone()).unwrap();
+                std::task::Poll::Pending
+            })
+            .await;
+            rt.yield_now().await;
+        }
+    });
+    run_shard(options(), main).unwrap();
+    thread.join().unwrap();
+}
+
+#[test]
 fn at_the_limit_operations_answer_ebusy() {
     let mut options = options();
     options.ring.operations_max = 2;
