@@ -157,6 +157,6 @@ fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("RINGMAIN_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     // A second call happens in tests only, and then the first one's choice stands.
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = log.with_ansi(crate::output::uses_colour()).try_init();
 }

@@ -69,7 +69,7 @@ impl Arguments {
         for report in reports {
             let state = if report.problems.is_empty() { "ok" } else { "DAMAGED" };
             let path = report.path.display().to_string();
-            let bytes = report.bytes.to_string();
+            let bytes = report.bytes.map_or("-".to_owned(), |bytes| bytes.to_string());
             let content = report.summary.clone();
             table.row(vec![path, report.kind.to_owned(), bytes, state.to_owned(), content]);
         }
@@ -115,6 +115,7 @@ fn file(path: &Path) -> Report {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let inspected = match name {
         "directory" => directory_identity(path),
+        "lock" => Ok(Report::new(path, "lock").with_summary("held by a broker while it runs")),
         _ if has_extension(path, "jnl") => journal::file(path),
         _ if has_extension(path, "log") => segment::file(path),
         _ if has_extension(path, "side") => sidecar::file(path),

@@ -12,8 +12,8 @@ pub(super) struct Report {
     pub(super) path: PathBuf,
     /// What it is.
     pub(super) kind: &'static str,
-    /// Its size.
-    pub(super) bytes: u64,
+    /// Its size; `None` for a directory.
+    pub(super) bytes: Option<u64>,
     /// What it holds, in one line.
     pub(super) summary: String,
     /// What is worth knowing and no damage.
@@ -26,8 +26,8 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(path: &Path, kind: &'static str) -> Self {
-        let bytes =
-            path.metadata().map_or(0, |found| if found.is_file() { found.len() } else { 0 });
+        let found = path.metadata().ok().filter(std::fs::Metadata::is_file);
+        let bytes = found.map(|found| found.len());
         Self {
             path: path.to_owned(),
             kind,

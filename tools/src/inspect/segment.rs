@@ -182,11 +182,20 @@ impl Walk {
             None if rolled.is_none_or(|length| length == self.position) => {}
             None => report.problems.push(format!("the file ends at byte {}", self.position)),
             Some(stop) => {
-                let place = format!("from byte {} on: {}", self.position, stop.why);
-                if self.position + stop.wanted_bytes <= covered {
-                    report.problems.push(place);
+                let (from, to) = (self.position, self.position + stop.wanted_bytes);
+                if to <= covered {
+                    report.problems.push(format!("from byte {from} on: {}", stop.why));
+                } else if side.is_some() && from < covered {
+                    report.notes.push(format!(
+                        "the batch from byte {from} on ends behind byte {covered}, up to which \
+                         this file is settled; the rest of it is in the journal"
+                    ));
                 } else {
-                    report.notes.push(format!("{place}; what is missing may be in the journal"));
+                    report.notes.push(format!(
+                        "from byte {from} on: {}; nothing is settled there, what counts is in the \
+                         journal",
+                        stop.why
+                    ));
                 }
             }
         }

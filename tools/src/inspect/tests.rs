@@ -75,7 +75,7 @@ fn a_batch_that_ends_in_the_journal_is_no_damage() {
         fs::write(&path, bytes).unwrap();
         let report = file(&path);
         assert_eq!(report.problems, [""; 0]);
-        assert!(report.notes[0].contains("may be in the journal"), "{:?}", report.notes);
+        assert!(report.notes[0].contains("is in the journal"), "{:?}", report.notes);
     }
 }
 

@@ -96,8 +96,8 @@ pub(crate) fn report(error: &anyhow::Error) {
     remark(&text);
 }
 
-/// Colour only where a person sees it and did not switch it off (no-color.org).
-fn uses_colour() -> bool {
+/// Whether standard error is coloured: only where a person sees it and did not switch it off (no-color.org).
+pub(crate) fn uses_colour() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     io::stderr().is_terminal() && !refused
 }
