@@ -52,60 +52,36 @@ const GIB: u64 = 1 << 30;
 limits! {
     mesh_credits_per_peer: u32 = 256, extreme 2;
         "Requests that one shard may have open at another shard. At the limit the caller waits for an answer of its own; no ring can fill up."
-    mesh_requests_per_turn: u32 = 64, extreme 1;
-        "Requests taken from one peer before the shard does something else. The rest waits for the next turn."
     arena_bytes_max: u64 = 192 * MIB, extreme 24 * MIB;
         "Memory for buffers of one shard, in bytes. At the limit reservations wait in order; nothing is allocated elsewhere."
     request_bytes_budget: u64 = 64 * MIB, extreme 3 * MIB;
         "Part of the arena of one shard that requests being received or answered may hold, in bytes. At the limit a connection is not read until room is given back."
-    fetch_bytes_budget: u64 = 64 * MIB, extreme 3 * MIB;
-        "Part of the arena of one shard that holds bytes on their way to consumers. At the limit further reads wait in order."
     frame_bytes_max: u32 = 100 * MIB as u32, extreme 2 * MIB as u32;
         "Largest request, in bytes (socket.request.max.bytes). A longer frame closes the connection after its length prefix. A frame larger than request_bytes_budget is refused the same way."
-    frame_bytes_max_before_auth: u32 = 64 * KIB as u32, extreme 4 * KIB as u32;
-        "Largest request of a connection that has not authenticated, in bytes. A longer one closes the connection."
-    before_auth_bytes_budget: u64 = 16 * MIB, extreme 64 * KIB;
-        "All unauthenticated connections of one shard together, in bytes. At the limit further ones are not read."
-    before_auth_deadline_ms: u32 = 10_000, extreme 1_000;
-        "Time to authenticate, in milliseconds. After it the connection is closed."
-    frame_rate_bytes_per_s_min: u32 = KIB as u32, extreme 64;
-        "Slowest rate at which a frame may arrive once its length is known, in bytes per second. A slower peer is closed."
     idle_receive_buffers: u32 = 256, extreme 2;
         "Small buffers of one shard in which connections wait for their next length prefix. With none free a connection waits for one; others go on."
-    connections_per_shard_max: u32 = 10_000, extreme 8;
-        "Open connections of one shard. Further ones are accepted and closed at once."
     connections_per_ip_max: u32 = 1_000, extreme 4;
         "Open connections of one shard from one address (max.connections.per.ip). Further ones are accepted and closed at once."
     requests_in_flight_per_connection_max: u32 = 64, extreme 2;
         "Requests of one connection that are not answered yet. At the limit its socket is not read."
-    send_stalled_ms_max: u32 = 60_000, extreme 5_000;
-        "Time that a peer may leave a response unread, in milliseconds. After it the connection is closed."
     parked_fetches_per_shard_max: u32 = 10_000, extreme 4;
         "Fetches of one shard that wait for new data. Further ones are answered at once, empty."
     fetch_wait_ms_max: u32 = 30_000, extreme 500;
         "Longest that a fetch may ask to wait, in milliseconds; a longer wish is cut to it."
     fetch_response_bytes_max: u32 = 55 * MIB as u32, extreme 2 * MIB as u32;
         "Largest fetch answer, in bytes (fetch.max.bytes). Partitions that find no room come in the next answer; the first batch is always whole."
-    fetch_sessions_per_shard_max: u32 = 1_000, extreme 2;
-        "Fetch sessions of one shard (max.incremental.fetch.session.cache.slots). At the limit a client gets no session and sends full fetches."
-    response_topics_max: u32 = 2_000, extreme 4;
-        "Partitions on one page of a topic description (max.request.partition.size.limit). The rest comes by cursor."
     journal_file_bytes_first: u64 = 8 * MIB, extreme MIB;
         "Size of the first file of a journal, in bytes: written whole before a new shard serves."
     journal_file_bytes: u64 = 64 * MIB, extreme MIB;
         "Size of every further journal file, in bytes; written in the background and used again and again."
     journal_files_max: u32 = 8, extreme 3;
         "Files of one journal. With all of them full, produce waits for write-behind and a checkpoint, within its timeout."
-    journal_frame_bytes_max: u32 = 2 * MIB as u32, extreme 128 * KIB as u32;
-        "Largest group commit, in bytes. What does not fit starts the next one."
     journal_flights_max: u32 = 4, extreme 1;
         "Group commits on their way to the disk at once. At the limit appends collect in the next one."
     journal_seal_after_ms: u32 = 10, extreme 1;
         "Idle time after which the journal records what is durable by now, in milliseconds."
     checkpoint_interval_ms: u32 = 10_000, extreme 200;
         "Longest time between two checkpoints of a journal that took appends, in milliseconds."
-    checkpoint_bytes_max: u64 = 256 * MIB, extreme 4 * MIB;
-        "Largest checkpoint, in bytes. A shard refuses new partitions before it would pass it."
     straight_append_bytes_min: u32 = 64 * KIB as u32, extreme 16 * KIB as u32;
         "An append with at least so many bytes is written straight to its segment instead of into the journal frame."
     append_block_bytes: u32 = 256 * KIB as u32, extreme 64 * KIB as u32;
@@ -120,16 +96,12 @@ limits! {
         "First allocation of a segment, in bytes; doubles with each further one."
     segment_allocate_bytes_max: u32 = 32 * MIB as u32, extreme 256 * KIB as u32;
         "Largest step by which a segment is allocated ahead, in bytes."
-    disk_free_bytes_min: u64 = GIB / 4, extreme 4 * MIB;
-        "Free space that is left alone, in bytes. Below it produce is refused with a retriable error; reads, deletes and retention go on."
     open_segment_files_max: u32 = 4_096, extreme 8;
         "Segment files of one shard that are open at once. At the limit the one unused for longest is closed."
     partitions_per_shard_max: u32 = 50_000, extreme 64;
         "Partitions that one shard owns. Creation of further ones is refused (INVALID_PARTITIONS)."
     producers_per_partition_max: u32 = 10_000, extreme 8;
         "Idempotent producers remembered by a partition. At the limit the one silent for longest is forgotten."
-    producer_batches_kept: u32 = 5, extreme 5;
-        "Batches remembered for each producer, to recognise what was sent again. Fixed by Kafka's clients, which have up to 5 in flight."
     decompress_ratio_max: u32 = 64, extreme 8;
         "A compressed batch may expand to this many times max.message.bytes. Beyond, it is refused as CORRUPT_MESSAGE."
     decompressed_bytes_max: u64 = 128 * MIB, extreme 8 * MIB;
@@ -148,8 +120,6 @@ limits! {
         "Entries of the metadata log since its last snapshot, in bytes. Beyond it a new snapshot replaces them."
     metadata_snapshot_bytes_max: u64 = GIB, extreme 16 * MIB;
         "Largest snapshot of the cluster image, in bytes. A larger one is refused before it is read."
-    mends_in_flight_max: u32 = 2, extreme 1;
-        "Repairs of damaged ranges that one shard runs at once. Further ones wait."
 }
 
 impl Default for Limits {
@@ -172,38 +142,27 @@ impl Limits {
     /// # Errors
     /// That sentence, for the start to refuse with.
     pub const fn check(&self) -> Result<(), &'static str> {
-        if self.request_bytes_budget
-            + self.fetch_bytes_budget
-            + self.before_auth_bytes_budget
-            + self.idle_receive_buffers as u64 * 4096
-            > self.arena_bytes_max
+        let idle_bytes = self.idle_receive_buffers as u64 * IDLE_BUFFER_BYTES_MAX;
+        if self.request_bytes_budget + self.unwritten_bytes_max + idle_bytes > self.arena_bytes_max
         {
-            return Err("the budgets for requests and fetches must fit into arena_bytes_max");
+            return Err("requests and unwritten appends must fit into arena_bytes_max together");
         }
-        if self.frame_bytes_max_before_auth as u64 > self.before_auth_bytes_budget {
-            return Err("one frame must fit into before_auth_bytes_budget");
-        }
-        if self.journal_frame_bytes_max as u64 * 2 > self.journal_file_bytes_first
-            || self.journal_file_bytes_first > self.journal_file_bytes
-        {
-            return Err("a journal file holds at least two of the largest frames");
+        if self.journal_file_bytes_first > self.journal_file_bytes {
+            return Err("the first journal file is the smaller one");
         }
         if self.journal_files_max < 3 {
             return Err(
                 "a journal needs three files: one written, one replayed from, one recycled",
             );
         }
-        if self.straight_append_bytes_min > self.journal_frame_bytes_max / 2 {
-            return Err("two appends below straight_append_bytes_min must fit into one frame");
+        if self.straight_append_bytes_min as u64 * 2 > self.journal_file_bytes_first {
+            return Err("two appends below straight_append_bytes_min must fit into a journal file");
         }
         if self.unwritten_bytes_max > self.journal_file_bytes * self.journal_files_max as u64 {
             return Err("a journal must hold all bytes that are not in segments yet");
         }
         if self.segment_allocate_bytes_min > self.segment_allocate_bytes_max {
             return Err("segment_allocate_bytes_min is the smaller one");
-        }
-        if self.producer_batches_kept < 5 {
-            return Err("clients have five batches in flight: remember at least five");
         }
         if self.mesh_credits_per_peer == 0
             || self.journal_flights_max == 0
@@ -215,5 +174,60 @@ impl Limits {
     }
 }
 
+/// No idle receive buffer is larger.
+const IDLE_BUFFER_BYTES_MAX: u64 = 4096;
+
 const _: () = assert!(Limits::DEFAULT.check().is_ok());
 const _: () = assert!(Limits::EXTREME.check().is_ok());
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    fn sources(directory: &Path, out: &mut String) {
+        for entry in fs::read_dir(directory).expect("a source directory").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                sources(&path, out);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                out.push_str(&fs::read_to_string(&path).expect("a source file"));
+            }
+        }
+    }
+
+    /// A limit that no code reads would be a promise that nobody keeps.
+    #[test]
+    fn every_limit_is_read_by_some_room() {
+        let house = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+        let mut text = fs::read_to_string(house.join("tuning/src/limits.rs")).expect("this file");
+        // Of this file only the functions before the relations count as readers.
+        text.truncate(text.find("The relations between limits").expect("a part of this file"));
+        let mut text = text.split_off(text.find("impl Default").expect("a part of this file"));
+        for room in ["engine", "replication", "net", "tools"] {
+            sources(&house.join(room).join("src"), &mut text);
+        }
+        let words: std::collections::HashSet<&str> =
+            text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        for row in Limits::ROWS {
+            assert!(words.contains(row.name), "no code reads the limit {}", row.name);
+        }
+    }
+
+    #[test]
+    fn relations_are_noticed_when_broken() {
+        let tight = Limits { arena_bytes_max: 1 << 20, ..Limits::DEFAULT };
+        assert!(tight.check().expect_err("too small").contains("arena_bytes_max"));
+        let stuck = Limits { mesh_credits_per_peer: 0, ..Limits::DEFAULT };
+        assert!(stuck.check().is_err());
+    }
+
+    #[test]
+    fn the_cap_on_content_follows_the_topic_and_has_an_end() {
+        let limits = Limits::DEFAULT;
+        assert_eq!(limits.decompressed_bytes_cap(1 << 10), 64 << 10);
+        assert_eq!(limits.decompressed_bytes_cap(u32::MAX), limits.decompressed_bytes_max);
+    }
+}
