@@ -11,6 +11,9 @@ use tuning::config::{AlterOp, Alteration, ConfigError, ConfigMap, Scope, alter};
 use super::{ControllerError, Decision};
 use crate::image::{ClusterImage, ConfigResource, Record};
 
+/// Longest config value that is stored.
+const VALUE_BYTES_MAX: usize = 32 << 10;
+
 /// What a configuration belongs to, as requests name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ResourceRef {
@@ -90,6 +93,7 @@ impl Request<'_> {
             }
             let (resource, scope, stored) = self.stored(name)?;
             let changed = change(item, scope, stored).map_err(ControllerError::Config)?;
+            check_sizes(&changed)?;
             if !self.validate_only {
                 difference(resource, stored, &changed, &mut records);
             }
@@ -121,6 +125,18 @@ impl Request<'_> {
                 Ok((ConfigResource::Broker(node.0), Scope::Broker, broker(Some(*node))))
             }
         }
+    }
+}
+
+/// Refuses values that no config needs: they would stay in every image and every snapshot.
+pub(super) fn check_sizes(configs: &ConfigMap) -> Result<(), ControllerError> {
+    match configs.values().map(String::len).max() {
+        Some(asked) if asked > VALUE_BYTES_MAX => Err(ControllerError::OverLimit {
+            asked: asked as u64,
+            room: VALUE_BYTES_MAX as u64,
+            what: "bytes of one config value",
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -59,7 +59,7 @@ pub enum ControllerError {
     #[error("{0}")]
     InvalidRequest(&'static str),
     /// 44 POLICY_VIOLATION: a limit of this cluster, or of one request.
-    #[error("{asked} more {what}: there is room for {room}")]
+    #[error("{asked} {what}: there is room for {room}")]
     OverLimit {
         /// How many were asked for.
         asked: u64,

@@ -242,9 +242,18 @@ fn limits_44() {
     assert!(decision.answer[0].1.is_ok());
     assert!(matches!(decision.answer[1].1, Err(ControllerError::OverLimit { .. })));
     assert!(decision.answer[2].1.is_ok(), "what still fits is created");
+    let long = "a:".repeat(20_000);
+    let configs = vec![("leader.replication.throttled.replicas".to_owned(), Some(long.clone()))];
+    let error = refusal(&image, CreateTopic { configs, ..topic("orders") });
+    assert!(matches!(error, ControllerError::OverLimit { room: 32_768, .. }), "{error}");
+    let altered_to_long =
+        [alteration("leader.replication.throttled.replicas", AlterOp::Set, &long)];
+    let orders = altered(ResourceRef::Topic("orders".to_owned()), &altered_to_long);
+    let answer = alter_configs(&with_topics(&["orders"]), &[orders], false).answer;
+    assert!(matches!(answer[0], Err(ControllerError::OverLimit { .. })), "{answer:?}");
     let names: Vec<String> = (0..20).map(|n| format!("t{n}")).collect();
     let image = with_topics(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    let expected = ControllerError::OverLimit { asked: 1, room: 0, what: "topics" };
+    let expected = ControllerError::OverLimit { asked: 1, room: 0, what: "more topics" };
     assert_eq!(refusal(&image, of("one-more", 1)), expected);
 }
 

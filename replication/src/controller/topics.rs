@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::types::{NodeId, TopicId};
 use tuning::config::{ConfigError, ConfigMap, Scope, validate_map};
 
+use super::configs::check_sizes;
 use super::names::{check_topic_name, colliding, collision_form};
 use super::{AssignmentFault, ControllerError, Decision};
 use crate::image::{ClusterImage, ConfigResource, Record};
@@ -279,11 +280,11 @@ impl Batch<'_> {
     fn check_room(&self, partitions: u64, configs: u64) -> Result<(), ControllerError> {
         let TopicDefaults { topics_max, partitions_max, records_max, .. } = *self.defaults;
         let topics_held = self.image.topic_count() as u64 + self.created.len() as u64;
-        room("topics", 1, topics_held, topics_max)?;
+        room("more topics", 1, topics_held, topics_max)?;
         let partitions_held = self.image.partition_count() as u64 + self.partitions;
-        room("partitions", partitions, partitions_held, partitions_max)?;
+        room("more partitions", partitions, partitions_held, partitions_max)?;
         let records = record_count(partitions, configs);
-        room("metadata records in one request", records, self.records, records_max)
+        room("more metadata records in one request", records, self.records, records_max)
     }
 }
 
@@ -308,6 +309,7 @@ fn check_configs(configs: &[(String, Option<String>)]) -> Result<ConfigMap, Cont
         }
     }
     validate_map(Scope::Topic, &out).map_err(ControllerError::InvalidConfig)?;
+    check_sizes(&out)?;
     Ok(out)
 }
 

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::batch;
-use engine::shard::{Fate, PartitionSettings, StoreError};
-use engine::types::{NodeId, Offset, PartitionId, TopicId};
+use engine::shard::{PartitionSettings, StoreError};
+use engine::types::{NodeId, Offset, PartitionId, PartitionIndex, TopicId};
 
-use tuning::config::{self, BrokerConfig, ConfigMap, TopicConfig};
+use tuning::config::{self, BrokerConfig, TopicConfig};
 
 use super::api::{PartitionError, PartitionReply};
 use super::leader::{Leader, Start};
@@ -72,12 +72,20 @@ impl Inner {
         self.state.borrow_mut().image = image.clone();
         self.drop_gone(image).await;
         let all = self.configs_changed(&before, image);
+        let broker = image.broker_config(self.config.node, &self.config.file).ok();
         for topic in image.topics() {
             let same = before.topic(topic.id).is_some_and(|old| Arc::ptr_eq(old, topic));
-            if all || !same {
-                self.host_topic(image, topic).await;
+            if (all || !same) && topic.iter().any(|(index, p)| self.is_here(topic, index, p)) {
+                self.host_topic(image, topic, broker.as_ref()).await;
             }
         }
+    }
+
+    /// Whether a partition has a replica on this shard.
+    fn is_here(&self, topic: &Topic, index: PartitionIndex, partition: &Partition) -> bool {
+        let id = PartitionId { topic: topic.id, index };
+        partition.replicas.contains(&self.config.node)
+            && owner_shard(id, self.config.shard_count) == self.config.shard
     }
 
     /// Whether anything that all topics inherit from may have changed.
@@ -110,17 +118,11 @@ impl Inner {
         }
     }
 
-    async fn host_topic(&self, image: &ClusterImage, topic: &Topic) {
-        let (node, file) = (self.config.node, &self.config.file);
-        let config = image.topic_config(topic, node, file);
-        let broker = image.broker_config(node, file);
-        let settings = settings(&config, broker.ok().as_ref());
-        for (index, partition) in topic.iter() {
+    async fn host_topic(&self, image: &ClusterImage, topic: &Topic, broker: Option<&BrokerConfig>) {
+        let config = image.topic_config(topic, self.config.node, &self.config.file);
+        let settings = settings(&config, broker);
+        for (index, partition) in topic.iter().filter(|(i, p)| self.is_here(topic, *i, p)) {
             let id = PartitionId { topic: topic.id, index };
-            let is_here = owner_shard(id, self.config.shard_count) == self.config.shard;
-            if !is_here || !partition.replicas.contains(&node) {
-                continue;
-            }
             let isr_min = config.insync_replicas_min.max(1) as usize;
             let wanted = Wanted { id, partition, settings, isr_min };
             while let Err(error) = self.host(&wanted) {
@@ -211,19 +213,6 @@ impl State {
 
     pub(super) fn is_led(&self, id: PartitionId) -> bool {
         self.hosted.get(&id).is_some_and(|hosted| hosted.leader.is_some())
-    }
-}
-
-/// What the cluster knows of a partition that recovery found on disk (`engine::shard::recover`).
-#[must_use]
-pub fn fate(image: &ClusterImage, node: NodeId, file: &ConfigMap, id: PartitionId) -> Fate {
-    match image.topic(id.topic) {
-        Some(topic) if topic.partition(id.index).is_some() => {
-            let config = image.topic_config(topic, node, file);
-            Fate::Known(settings(&config, image.broker_config(node, file).ok().as_ref()))
-        }
-        None if image.is_deleted(id.topic) => Fate::Deleted,
-        _ => Fate::Unknown,
     }
 }
 

@@ -17,6 +17,5 @@ mod tests;
 mod watch;
 
 pub use api::*;
-pub use hosting::fate;
 pub use placement::owner_shard;
 pub use service::{PartitionService, ServiceConfig};

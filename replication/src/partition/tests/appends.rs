@@ -25,13 +25,13 @@ fn order_of_calls_is_order_of_the_log() {
             let limits = Limits { unwritten_bytes_max: 2 << 20, ..Limits::DEFAULT };
             let broker = Broker::start_with(&rt, limits).await;
             let id = broker.create("orders", &[]).await;
-            let sent: Vec<String> = (0..100).map(|n| format!("{n:0value_bytes$}")).collect();
+            let sent: Vec<String> = (0..60).map(|n| format!("{n:0value_bytes$}")).collect();
             let waiting: Vec<_> =
                 sent.iter().map(|v| broker.send(id, &batch(&[v]), Acks::All, 60_000)).collect();
             let offsets = join_all(waiting).await;
             let offsets: Vec<i64> =
                 offsets.into_iter().map(|ok| ok.unwrap().base_offset.0).collect();
-            assert_eq!(offsets, (0..100).collect::<Vec<_>>());
+            assert_eq!(offsets, (0..60).collect::<Vec<_>>());
             let read: Vec<String> =
                 broker.read_all(id, 0).await.into_iter().map(|(_, value)| value).collect();
             assert_eq!(read, sent);

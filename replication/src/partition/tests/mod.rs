@@ -16,7 +16,7 @@ use engine::journal::meta::{MetaLog, meta_journal_config};
 use engine::memory::Lent;
 use engine::rt::Rt;
 use engine::rt::sim::{NodeOptions, World};
-use engine::shard::{Store, StoreConfig, recover};
+use engine::shard::{Fate, PartitionSettings, Store, StoreConfig, recover};
 use engine::types::{
     NodeId, Offset, PartitionId, PartitionIndex, ProducerEpoch, ProducerId, ShardId, TopicId,
 };
@@ -210,10 +210,18 @@ async fn open_quorum(rt: &Rt, limits: &Limits) -> Quorum {
     Quorum::open(rt, log, stored, NODE, DIRECTORY, limits).await.unwrap()
 }
 
+/// What the cluster knows of a partition that is on disk. Its settings come with the first image.
+fn fate(image: &ClusterImage, id: PartitionId) -> Fate {
+    match image.partition(id) {
+        Some(_) => Fate::Known(PartitionSettings::default()),
+        None if image.is_deleted(id.topic) => Fate::Deleted,
+        None => Fate::Unknown,
+    }
+}
+
 async fn open_store(rt: &Rt, image: &ClusterImage, limits: Limits) -> Store {
     let config = StoreConfig::from_limits(limits);
-    let file = ConfigMap::new();
-    let fate = |id| fate(image, NODE, &file, id);
+    let fate = |id| fate(image, id);
     let place = |id| owner_shard(id, 1);
     let recovered = recover(rt, Path::new(DATA), 1, &config, &fate, &place).await.unwrap();
     let share = recovered.shares.into_iter().next().unwrap();
