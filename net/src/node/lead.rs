@@ -17,13 +17,14 @@ use replication::controller::{
 use replication::image::ClusterImage;
 use replication::partition::owner_shard;
 use replication::quorum::{Quorum, QuorumError};
-use tuning::config::{Alteration, BrokerConfig, ConfigMap, Layers};
+use tuning::config::Alteration;
 
 use super::control::{Control, Order, Phase, Serving};
 use super::directory::{self, Opened};
 use super::identity::{Identity, kafka_id};
 use super::message::{ShardReply, ShardRequest};
 use super::shard::{Shard, publish};
+use super::tombstones;
 use super::{NodeConfig, NodeError};
 use crate::gateway::shards::ConfigChange;
 use crate::gateway::{AdminReply, AdminRequest};
@@ -93,6 +94,8 @@ async fn start(shard: &Rc<Shard>) -> Result<(Rc<Lead>, Serving), NodeError> {
     lead.register(&identity).await?;
     let publishing = publishing(Rc::clone(&lead), Rc::clone(shard));
     drop(rt.spawn(Group::Replication, publishing));
+    let sweeping = tombstones::sweeping(Rc::clone(shard), lead.quorum.clone());
+    drop(rt.spawn(Group::Background, sweeping));
     lead.published().await;
     shard.set_lead(Rc::clone(&lead));
     let addresses = listen(shard).await?;
@@ -338,7 +341,7 @@ impl Lead {
                 AdminReply::CreateTopics(self.quorum.decide(decide).await?)
             }
             AdminRequest::DeleteTopics(topics) => {
-                let enabled = self.broker().delete_topic;
+                let enabled = self.config.settings.broker.delete_topic;
                 let decide = |image: &ClusterImage| delete_topics(image, &topics, enabled);
                 AdminReply::DeleteTopics(self.quorum.decide(decide).await?)
             }
@@ -374,23 +377,8 @@ impl Lead {
         Ok(AdminReply::AlterConfigs(self.quorum.decide(decide).await?))
     }
 
-    /// The broker's configuration with what was changed while running.
-    fn broker(&self) -> BrokerConfig {
-        let image = self.quorum.image();
-        let settings = &self.config.settings;
-        let none = ConfigMap::new();
-        let map = |node| image.broker_configs(node).map_or(&none, |map| &**map);
-        let layers = Layers {
-            resource: &none,
-            broker: map(Some(settings.node)),
-            cluster: map(None),
-            file: &settings.file,
-        };
-        BrokerConfig::resolve(&layers).unwrap_or_else(|_| settings.broker.clone())
-    }
-
     fn topic_defaults(&self) -> TopicDefaults {
-        let (broker, limits) = (self.broker(), &self.config.settings.limits);
+        let (broker, limits) = (&self.config.settings.broker, &self.config.settings.limits);
         TopicDefaults {
             partitions: broker.partitions_default,
             replication_factor: broker.replication_factor_default,

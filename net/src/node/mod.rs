@@ -23,6 +23,7 @@ mod message;
 mod peers;
 mod shard;
 mod threads;
+mod tombstones;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
