@@ -1,6 +1,8 @@
 //! Traffic on connections: packets that travel, arrive, wait behind cuts; bytes moved out of sends
 //! and into receives; how connections end.
 
+use std::collections::VecDeque;
+
 use super::network::{Conn, ConnId, NetEvent, Packet, Side};
 use super::state::{Event, Flight, FlightId, NodeIndex, State, What};
 use crate::rt::RECV_SOME_BYTES_MAX;
@@ -45,7 +47,7 @@ impl State {
             Packet::Data(bytes) => {
                 self.trace
                     .event(self.now, format_args!("net {} {side:?} +{}", conn.0, bytes.len()));
-                self.end(conn, side).ready.extend(bytes);
+                self.end(conn, side).ready.extend(&bytes[..]);
                 self.pump_receive(conn, side);
             }
             Packet::End => {
@@ -125,7 +127,7 @@ impl State {
         if short && count > 1 {
             count = 1 + draw % count;
         }
-        let bytes: Vec<u8> = end.ready.drain(..count).collect();
+        let bytes = take_front(&mut end.ready, count);
         let over = end.ended && end.ready.is_empty();
         if let Op::Recv { buf, at, .. } = &mut flight.op {
             let start = *at + flight.moved;
@@ -311,6 +313,15 @@ impl State {
             }
         }
     }
+}
+
+/// The first `count` bytes, by slices: large transfers are tested unoptimised too.
+fn take_front(ready: &mut VecDeque<u8>, count: usize) -> Vec<u8> {
+    let (front, back) = ready.as_slices();
+    let first = front.len().min(count);
+    let bytes = [&front[..first], &back[..count - first]].concat();
+    ready.drain(..count);
+    bytes
 }
 
 /// `count` bytes from `skip` on, over the chunks.
