@@ -5,6 +5,7 @@ mod appends;
 mod faults;
 mod lifecycle;
 mod reads;
+mod shards;
 
 use std::path::Path;
 use std::rc::Rc;
