@@ -309,24 +309,6 @@ impl Life {
             for (_, batch) in sent.range(batches.first.0..batches.end.0) {
                 expected.extend_from_slice(&batch.bytes);
             }
-            if bytes != expected {
-                let at = bytes.iter().zip(&expected).position(|(a, b)| a != b).unwrap();
-                let wrong = &bytes[at..];
-                let found = sent.iter().find_map(|(base, b)| {
-                    b.bytes.windows(16).position(|w| w == &wrong[..16]).map(|p| (*base, p))
-                });
-                let last = bytes.iter().zip(&expected).rposition(|(a, b)| a != b).unwrap();
-                let views: Vec<usize> = batches.views.iter().map(|v| v.len()).collect();
-                println!("sent: last difference at {last} views {views:?}");
-                println!("sent: wrong bytes {:?} found in {found:?}", &wrong[..16]);
-                for (base, batch) in sent.range(batches.first.0..batches.end.0) {
-                    println!(
-                        "sent {base} {} bytes epoch {:?}",
-                        batch.bytes.len(),
-                        &batch.bytes[12..16]
-                    );
-                }
-            }
             assert!(
                 bytes == expected,
                 "{id}: other bytes than sent at {from}: read {}..{} ({} bytes) where {} were sent, \

@@ -6,6 +6,15 @@
 //! scenario is cut at *every* I/O. With the feature `planted-bugs` two builds that lie about
 //! durability are run the same way, and must be caught.
 
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::await_holding_refcell_ref,
+    reason = "a test: it may stop at the first surprise, and tells what it did"
+)]
+
 mod life;
 mod model;
 
@@ -102,7 +111,6 @@ fn a_cut_at_every_io_loses_nothing_acknowledged() {
     let mut at = first.unwrap_or(1);
     let mut cuts = 0;
     loop {
-        println!("cut at I/O {at}");
         let mut world = World::new(11);
         let shared = node::Shared::new(Plan::small());
         let node = node::add(&mut world, NodeOptions::default(), shared.clone());
