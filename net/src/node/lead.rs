@@ -18,6 +18,7 @@ use replication::image::ClusterImage;
 use replication::partition::owner_shard;
 use replication::quorum::{Quorum, QuorumError};
 use tuning::config::Alteration;
+use tuning::limits::Limits;
 
 use super::control::{Control, Order, Phase, Serving};
 use super::directory::{self, Opened};
@@ -383,7 +384,7 @@ impl Lead {
             partitions: broker.partitions_default,
             replication_factor: broker.replication_factor_default,
             topics_max: limits.topics_max,
-            partitions_max: limits.partitions_per_shard_max * u32::from(self.config.shards),
+            partitions_max: partitions_max(limits, self.config.shards),
             records_max: limits.metadata_records_per_proposal_max,
         }
     }
@@ -397,6 +398,15 @@ impl Lead {
             .into_uuid();
         TopicId(uuid.into_bytes())
     }
+}
+
+/// Partitions that the stores of all shards have room for. Placement spreads them evenly but not
+/// exactly, so with several shards a tenth is left for the fullest one.
+fn partitions_max(limits: &Limits, shards: u16) -> u32 {
+    let per_shard = StoreConfig::from_limits(*limits).partitions_max();
+    let all = per_shard.saturating_mul(usize::from(shards));
+    let planned = if shards == 1 { all } else { all / 10 * 9 };
+    u32::try_from(planned).unwrap_or(u32::MAX)
 }
 
 fn alteration(change: &ConfigChange) -> AlterResource<'_> {
