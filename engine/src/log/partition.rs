@@ -232,7 +232,8 @@ impl PartitionLog {
     /// `journal_position` is where its frame will lie.
     ///
     /// # Panics
-    /// If [`want`](Self::want) has a wish, or `batch` is not what `info` describes.
+    /// If [`want`](Self::want) has a wish, `batch` is not what `info` describes, or no epoch was
+    /// started since a truncation that left none.
     pub fn append(
         &mut self,
         batch: &[u8],
@@ -252,7 +253,8 @@ impl PartitionLog {
         };
         let mut header: [u8; HEADER_BYTES] =
             batch[..HEADER_BYTES].try_into().expect("a checked batch has a header");
-        stamp(&mut header, &Stamp { base_offset, leader_epoch: self.epoch(), time });
+        let leader_epoch = self.epoch().expect("a leader starts its epoch before it appends");
+        stamp(&mut header, &Stamp { base_offset, leader_epoch, time });
 
         let mark = Mark {
             base_offset,
@@ -296,10 +298,11 @@ impl PartitionLog {
         crc
     }
 
-    /// The leader epoch that appends are stamped with.
+    /// The leader epoch that appends are stamped with; `None` after a truncation that left no
+    /// epoch, until one is started.
     #[must_use]
-    pub fn epoch(&self) -> LeaderEpoch {
-        self.epochs.latest().expect("every term starts with an epoch").0
+    pub fn epoch(&self) -> Option<LeaderEpoch> {
+        self.epochs.latest().map(|(epoch, _)| epoch)
     }
 
     /// Ends the active segment and opens the next. Returns the ROLL entry.

@@ -17,7 +17,7 @@ use super::state::PartitionState;
 use super::tail::Mark;
 use crate::batch::BatchView;
 use crate::journal::entry::{EntryHeader, EntryKind, SegmentName};
-use crate::types::{LeaderEpoch, Offset, PartitionId, Term};
+use crate::types::{Offset, PartitionId, Term};
 
 /// A journal entry of the partition.
 #[derive(Clone, Debug)]
@@ -226,18 +226,15 @@ impl Replay {
         self.term = header.term;
         let start = header.base_offset;
         if header.end_offset > start {
-            self.cut(header)?;
-        } else if self.log_end() != start {
+            // A truncation starts no epoch; the leader's next one follows as a term of its own.
+            return self.cut(header);
+        }
+        let newest = self.epochs.latest().map_or(header.leader_epoch, |(epoch, _)| epoch);
+        if self.log_end() != start || header.leader_epoch < newest {
             return Err(self.gap(header));
         }
-        self.epochs.start(self.epoch_of(header), start);
+        self.epochs.start(header.leader_epoch, start);
         Ok(())
-    }
-
-    /// A truncation repeats the newest epoch that is left; a start brings a newer one.
-    fn epoch_of(&self, header: &EntryHeader) -> LeaderEpoch {
-        let newest = self.epochs.latest().map_or(header.leader_epoch, |(epoch, _)| epoch);
-        header.leader_epoch.max(newest)
     }
 
     fn cut(&mut self, header: &EntryHeader) -> Result<(), ReplayError> {

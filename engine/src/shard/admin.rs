@@ -81,12 +81,13 @@ impl Store {
     /// If the epoch is not newer than the newest, except that repeating the newest changes nothing.
     pub fn start_epoch(&self, id: PartitionId, epoch: LeaderEpoch) -> Result<Ticket, StoreError> {
         let inner = &self.inner;
-        let known = self.leader_epoch(id).ok_or(StoreError::UnknownPartition(id))?;
-        if epoch < known {
-            return Err(StoreError::StaleEpoch { found: epoch, known });
-        }
-        if epoch == known {
-            return Ok(Ticket(inner.journal.pushed_end().saturating_sub(1)));
+        if let Some(known) = self.leader_epoch(id) {
+            if epoch < known {
+                return Err(StoreError::StaleEpoch { found: epoch, known });
+            }
+            if epoch == known {
+                return Ok(Ticket(inner.journal.pushed_end().saturating_sub(1)));
+            }
         }
         inner.push_entry(id, |log| Some(log.start_epoch(epoch)))
     }

@@ -47,10 +47,10 @@ impl Inner {
             }
             if self.wants_checkpoint(interval) {
                 if let Err(errno) = self.checkpoint(Scope::Old).await {
-                    if !matches!(errno, Errno::ENOSPC | Errno::EDQUOT) {
-                        self.journal.fence(errno);
+                    if self.journal.fenced().is_some() {
                         break;
                     }
+                    tracing::warn!(%errno, "no checkpoint now: the disk is full");
                     self.rt.sleep(Duration::from_millis(100)).await;
                 }
                 continue;
@@ -82,6 +82,11 @@ impl Inner {
         self.checkpoint_permit.take(1).await;
         let result = self.checkpoint_alone(scope).await;
         self.checkpoint_permit.give(1);
+        if let Err(errno) = result
+            && !matches!(errno, Errno::ENOSPC | Errno::EDQUOT)
+        {
+            self.journal.fence(errno);
+        }
         result
     }
 

@@ -204,10 +204,11 @@ impl Store {
         self.inner.slots.borrow().get(&id).map(|slot| slot.log.log_start())
     }
 
-    /// The leader epoch that appends are stamped with.
+    /// The leader epoch that appends are stamped with; `None` also after a truncation that left no
+    /// epoch, until one is started.
     #[must_use]
     pub fn leader_epoch(&self, id: PartitionId) -> Option<LeaderEpoch> {
-        self.inner.slots.borrow().get(&id).map(|slot| slot.log.epoch())
+        self.inner.slots.borrow().get(&id).and_then(|slot| slot.log.epoch())
     }
 
     /// The epoch at or before `epoch` and where it ended (OffsetsForLeaderEpoch); `(-1, -1)` if

@@ -540,7 +540,12 @@ impl Recovery<'_> {
                         self.remove_strays(&dir, state, report).await?;
                     }
                 }
-                Fate::Deleted => self.remove_dir(&dir).await?,
+                Fate::Deleted => {
+                    self.remove_dir(&dir).await?;
+                    if !report.deleted.contains(&id) {
+                        report.deleted.push(id);
+                    }
+                }
                 Fate::Unknown => {
                     self.move_to_orphans(id, &dir).await?;
                     report.orphans.push(id);
