@@ -57,7 +57,9 @@ limits! {
     request_bytes_budget: u64 = 64 * MIB, extreme 3 * MIB;
         "Part of the arena of one shard that requests being received or answered may hold, in bytes. At the limit a connection is not read until room is given back."
     frame_bytes_max: u32 = 100 * MIB as u32, extreme 2 * MIB as u32;
-        "Largest request, in bytes (socket.request.max.bytes). A longer frame closes the connection after its length prefix. A frame larger than request_bytes_budget is refused the same way."
+        "Largest request, in bytes (socket.request.max.bytes). A longer frame closes the connection after its length prefix. The arena has room for one such request on top of arena_bytes_max."
+    fetch_bytes_budget: u64 = 48 * MIB, extreme 4 * MIB;
+        "Part of the arena of one shard that holds records on their way to consumers, in bytes; every gateway shard has an equal share of it. At the limit further reads wait in order, and a consumer that reads slowly is closed sooner."
     idle_receive_buffers: u32 = 256, extreme 2;
         "Small buffers of one shard in which connections wait for their next length prefix. With none free a connection waits for one; others go on."
     connections_per_ip_max: u32 = 1_000, extreme 4;
@@ -143,9 +145,11 @@ impl Limits {
     /// That sentence, for the start to refuse with.
     pub const fn check(&self) -> Result<(), &'static str> {
         let idle_bytes = self.idle_receive_buffers as u64 * IDLE_BUFFER_BYTES_MAX;
-        if self.request_bytes_budget + self.unwritten_bytes_max + idle_bytes > self.arena_bytes_max
-        {
-            return Err("requests and unwritten appends must fit into arena_bytes_max together");
+        let held = self.request_bytes_budget + self.unwritten_bytes_max + self.fetch_bytes_budget;
+        if held + idle_bytes > self.arena_bytes_max {
+            return Err(
+                "requests, unwritten appends and fetches must fit into arena_bytes_max together",
+            );
         }
         if self.journal_file_bytes_first > self.journal_file_bytes {
             return Err("the first journal file is the smaller one");

@@ -187,6 +187,8 @@ pub(super) struct Seat {
     pub(super) limits: ConnLimits,
     pub(super) counters: Rc<Counters>,
     pub(super) link: Rc<Link>,
+    /// Whether others wait for the memory of answers.
+    pub(super) is_pressed: Rc<dyn Fn() -> bool>,
 }
 
 impl Seat {
@@ -199,7 +201,9 @@ impl Seat {
 /// Serves one connection until it ends; says why it ended.
 pub async fn connection<S: Service>(shared: Shared<S>, stream: Stream, client: Client) -> Ending {
     let client = Rc::new(client);
+    let service = shared.service.clone();
     let seat = Seat {
+        is_pressed: Rc::new(move || service.is_pressed()),
         rt: shared.rt.clone(),
         lanes: shared.lanes.clone(),
         limits: shared.limits,

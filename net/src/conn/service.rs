@@ -15,6 +15,8 @@ use super::serve::Link;
 pub struct Answer {
     /// The whole frame, its length prefix included.
     pub chunks: Vec<Chunk>,
+    /// The right to the memory of the chunks; given back when they are sent.
+    pub held: Vec<Reservation>,
 }
 
 /// One received frame (without its length prefix) and the right to its memory. Both go back when
@@ -119,6 +121,9 @@ pub trait Service: Clone + 'static {
         frame: Frame,
         ordered: Ordered,
     ) -> impl Future<Output = Result<Outcome<Answer>, Offence>> + 'static;
+
+    /// Whether others wait for the memory of answers: who is slow to read is then closed sooner.
+    fn is_pressed(&self) -> bool;
 
     /// Something went wrong with this client; the service decides whether a log line is due.
     fn complain(&self, client: &Client, complaint: &Complaint);

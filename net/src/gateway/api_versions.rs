@@ -26,7 +26,7 @@ pub(super) fn handle(call: &Call) -> Handled {
             api_keys: APIS.iter().filter(|api| api.key == ApiKey::API_VERSIONS).map(row).collect(),
             ..ApiVersionsResponse::default()
         };
-        return head.answer_in(0, &answer, Vec::new());
+        return head.answer_in(0, &answer, Vec::new(), Vec::new());
     }
     let decoded = head.decode::<ApiVersionsRequest<'_>>(&call.frame.bytes)?;
     call.gateway.count_trailing(decoded.trailing_bytes);

@@ -41,6 +41,7 @@ pub(super) fn describe(call: &Call) -> Handled {
     let decoded = head.decode::<DescribeConfigsRequest<'_>>(&call.frame.bytes)?;
     call.gateway.count_trailing(decoded.trailing_bytes);
     let request = decoded.message;
+    head.at_most_items(request.resources.len())?;
     let image = call.gateway.image();
     let results = request.resources.iter().map(|resource| {
         let rows = rows(&call.gateway, &image, resource);

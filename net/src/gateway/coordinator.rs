@@ -20,6 +20,7 @@ pub(super) fn handle(call: &Call) -> Handled {
     let decoded = head.decode::<FindCoordinatorRequest<'_>>(&call.frame.bytes)?;
     call.gateway.count_trailing(decoded.trailing_bytes);
     let request = decoded.message;
+    head.at_most_items(request.coordinator_keys.len())?;
     let (code, text) = if KEY_TYPES.contains(&request.key_type) {
         let text = "consumer groups and transactions are not served by this version of Ringmain";
         (ErrorCode::COORDINATOR_NOT_AVAILABLE, text)

@@ -12,6 +12,7 @@
 //! session id, and a client that names a session is told 70, upon which it sends full fetches.
 
 mod answer;
+mod memory;
 mod round;
 
 use std::time::Duration;
@@ -28,6 +29,7 @@ use super::state::{Gateway, topic};
 use crate::wire::errors::ErrorCode;
 use crate::wire::messages::fetch_request::FetchPartition;
 use crate::wire::messages::{FetchRequest, FetchResponse};
+pub(super) use memory::FetchMemory;
 use round::{Found, round};
 
 /// From this version on, topics are named by id (KIP-516).
@@ -135,7 +137,7 @@ async fn poll(gateway: &Gateway, wish: &mut Wish) -> Vec<Found> {
     let rt = gateway.rt();
     let due = rt.now() + wish.wait;
     loop {
-        let found = round(gateway, wish).await;
+        let found = round(gateway, wish, due).await;
         let left = due.since(rt.now());
         let enough = found.iter().map(Found::bytes).sum::<usize>() >= wish.bytes_min as usize;
         let urgent = found.iter().any(Found::is_urgent);

@@ -50,7 +50,7 @@ impl Service for Gateway {
     type Request = Head;
 
     fn admit(&self, _client: &Client, frame: &[u8]) -> Result<Admitted<Head>, Offence> {
-        request::admit(frame, self.fetch_bytes_max())
+        request::admit(frame, &self.claims())
     }
 
     fn answer(
@@ -62,6 +62,10 @@ impl Service for Gateway {
     ) -> impl Future<Output = Handled> + 'static {
         let call = Call { gateway: self.clone(), client, head, frame, ordered };
         dispatch(call)
+    }
+
+    fn is_pressed(&self) -> bool {
+        self.fetch_memory().is_pressed()
     }
 
     fn complain(&self, client: &Client, complaint: &Complaint) {

@@ -43,6 +43,8 @@ const IDS_FROM: i16 = 13;
 const LEADER_HINTS_FROM: i16 = 10;
 /// From this version on, zstd is known to the client (KIP-110).
 const ZSTD_FROM: i16 = 7;
+/// From this version on, a client knows that it may abort and go on (KIP-890).
+const ABORTABLE_FROM: i16 = 11;
 
 /// One topic of the request, as it will be answered.
 struct TopicSlot {
@@ -83,6 +85,7 @@ struct Terms<'a> {
     version: i16,
     acks: Acks,
     timeout_ms: u32,
+    has_transactional_id: bool,
 }
 
 type Append = LocalFuture<PartitionReply>;
@@ -97,10 +100,16 @@ pub(super) async fn handle(call: Call) -> Handled {
     let (slots, appends) = match acks {
         None => (refuse_all(&request, ErrorCode::INVALID_REQUIRED_ACKS), Vec::new()),
         Some(acks) => {
-            let timeout_ms = u32::try_from(request.timeout_ms).unwrap_or(0);
-            let (gateway, image, frame) = (&gateway, &image, &frame.bytes);
-            let version = head.version;
-            hand_over(&Terms { gateway, image, frame, version, acks, timeout_ms }, &request)
+            let terms = Terms {
+                gateway: &gateway,
+                image: &image,
+                frame: &frame.bytes,
+                version: head.version,
+                acks,
+                timeout_ms: u32::try_from(request.timeout_ms).unwrap_or(0),
+                has_transactional_id: request.transactional_id.is_some(),
+            };
+            hand_over(&terms, &request)
         }
     };
     drop(request);
@@ -171,7 +180,7 @@ fn append(
     }
     let records = data.records.and_then(|records| records.here()).unwrap_or_default();
     let info = batch::check(records, &rules(terms, topic)).map_err(|error| refused(&error))?;
-    check_transaction(&info)?;
+    check_transaction(terms, &info)?;
     let id = PartitionId { topic: TopicId(topic.id.0), index };
     let range = range_in(terms.frame, records).expect("records are a slice of their frame");
     let loan = terms.frame.slice(range).lend();
@@ -179,13 +188,21 @@ fn append(
     Ok(terms.gateway.shards().partition(id, PartitionRequest::Append(call, loan)))
 }
 
-/// No transaction can be open while there is no coordinator that opens one.
-fn check_transaction(info: &BatchInfo) -> Result<(), Refused> {
+/// No transaction can be open while there is no coordinator that opens one; the codes are Kafka's
+/// for a batch that claims to be part of one.
+fn check_transaction(terms: &Terms<'_>, info: &BatchInfo) -> Result<(), Refused> {
     if !info.is_transactional {
         return Ok(());
     }
-    let message = Some("no transaction is open for this producer".to_owned());
-    Err(Refused { message, ..ErrorCode::INVALID_TXN_STATE.into() })
+    let (code, message) = if !terms.has_transactional_id {
+        let code = ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+        (code, "a transactional batch in a request without transactional id")
+    } else if terms.version >= ABORTABLE_FROM {
+        (ErrorCode::TRANSACTION_ABORTABLE, "no transaction is open for this producer")
+    } else {
+        (ErrorCode::INVALID_TXN_STATE, "no transaction is open for this producer")
+    };
+    Err(Refused { message: Some(message.to_owned()), ..code.into() })
 }
 
 fn rules(terms: &Terms<'_>, topic: &Arc<Topic>) -> Rules {

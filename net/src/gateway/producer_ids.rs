@@ -19,7 +19,7 @@ pub(super) async fn handle(call: Call) -> Handled {
     let Call { gateway, head, frame, .. } = call;
     let decoded = head.decode::<InitProducerIdRequest<'_>>(&frame.bytes)?;
     gateway.count_trailing(decoded.trailing_bytes);
-    let refusal = transactional_refusal(&gateway, &decoded.message);
+    let refusal = refusal(&gateway, &decoded.message);
     drop(frame);
     let given = match refusal {
         Some(code) => Err(code),
@@ -40,10 +40,11 @@ pub(super) async fn handle(call: Call) -> Handled {
     })
 }
 
-fn transactional_refusal(
-    gateway: &Gateway,
-    request: &InitProducerIdRequest<'_>,
-) -> Option<ErrorCode> {
+fn refusal(gateway: &Gateway, request: &InitProducerIdRequest<'_>) -> Option<ErrorCode> {
+    // From version 3 on a producer may say who it was; half of it means nothing.
+    if (request.producer_id == -1) != (request.producer_epoch == -1) {
+        return Some(ErrorCode::INVALID_REQUEST);
+    }
     let id = request.transactional_id?;
     let timeout_max = gateway.settings().broker.transaction_timeout_max_ms;
     let timeout = u64::try_from(request.transaction_timeout_ms).unwrap_or(0);

@@ -1,5 +1,6 @@
 //! The front of a request: what it is, what it may cost, and how its body is read and answered.
 
+use engine::memory::Reservation;
 use engine::rt::Chunk;
 
 use super::report::clip;
@@ -16,6 +17,9 @@ pub type Handled = Result<Outcome<Answer>, Offence>;
 /// Answer bytes that are set aside for a request whose answer is no record bytes.
 const PLAIN_ANSWER_BYTES: usize = 16 * 1024;
 
+/// Items that one request may ask for, where each answer is long and each question short.
+pub const ITEMS_MAX: usize = 2_000;
+
 /// What is kept of a request's header.
 #[derive(Clone, Debug)]
 pub struct Head {
@@ -31,17 +35,26 @@ pub struct Head {
     body_at: usize,
 }
 
+/// How long the answers of those APIs get that may get long.
+#[derive(Clone, Copy, Debug)]
+pub struct Claims {
+    /// A fetch, at most.
+    pub fetch_bytes_max: u32,
+    /// The metadata of every topic, about.
+    pub metadata_bytes: usize,
+}
+
 /// Reads the header of a frame and gives the request its class and its claim.
 ///
 /// # Errors
 /// [`Offence`]: a header that cannot be read, or an API that is not served.
-pub fn admit(frame: &[u8], fetch_bytes_max: u32) -> Result<Admitted<Head>, Offence> {
+pub fn admit(frame: &[u8], claims: &Claims) -> Result<Admitted<Head>, Offence> {
     let front = header::read_request(frame).map_err(|error| refused(&error))?;
     let api = api::find(front.key).filter(|api| answers(api, front.version));
     let Some(api) = api else {
         return Err(Offence::Unsupported(unsupported(front.key, front.version, front.client_id)));
     };
-    let claim = claim(api, &front, fetch_bytes_max);
+    let claim = claim(api, &front, claims);
     let head = Head {
         api,
         version: front.version,
@@ -84,9 +97,11 @@ fn unsupported(key: ApiKey, version: i16, client_id: Option<&str>) -> Complaint 
 }
 
 /// The most bytes that the answer is expected to take.
-fn claim(api: &Api, front: &Front<'_>, fetch_bytes_max: u32) -> usize {
-    if api.key != ApiKey::FETCH {
-        return PLAIN_ANSWER_BYTES;
+fn claim(api: &Api, front: &Front<'_>, claims: &Claims) -> usize {
+    match api.key {
+        ApiKey::METADATA => return PLAIN_ANSWER_BYTES + claims.metadata_bytes,
+        ApiKey::FETCH => {}
+        _ => return PLAIN_ANSWER_BYTES,
     }
     // `max_bytes` stands at a fixed place: after replica id (before v15), max wait and min bytes.
     let at = if front.version >= 15 { 8 } else { 12 };
@@ -94,7 +109,7 @@ fn claim(api: &Api, front: &Front<'_>, fetch_bytes_max: u32) -> usize {
         .body
         .get(at..at + 4)
         .map_or(0, |bytes| i32::from_be_bytes(bytes.try_into().expect("four bytes were cut")));
-    PLAIN_ANSWER_BYTES + (asked.max(0) as u32).min(fetch_bytes_max) as usize
+    PLAIN_ANSWER_BYTES + (asked.max(0) as u32).min(claims.fetch_bytes_max) as usize
 }
 
 impl Head {
@@ -113,21 +128,43 @@ impl Head {
         })
     }
 
+    /// Refuses a request whose answer would be much longer than the request itself, when it asks
+    /// for more than [`ITEMS_MAX`] such answers at once. No client does; such a request is hostile.
+    ///
+    /// # Errors
+    /// [`Offence::Malformed`].
+    pub fn at_most_items(&self, items: usize) -> Result<(), Offence> {
+        if items <= ITEMS_MAX {
+            return Ok(());
+        }
+        Err(Offence::Malformed(Complaint {
+            kind: "too many items",
+            client_id: self.client_id.clone(),
+            api: Some((self.api.key.0, self.version)),
+            text: format!("{} asks for {items} items, {ITEMS_MAX} at most", self.api.name),
+        }))
+    }
+
     /// An answer without records.
     ///
     /// # Errors
     /// [`Offence::Ours`]: the message cannot be said in this version.
     pub fn answer<'a, M: Message<'a>>(&self, message: &M) -> Handled {
-        self.answer_in(self.version, message, Vec::new())
+        self.answer_in(self.version, message, Vec::new(), Vec::new())
     }
 
     /// An answer whose records stand apart: `parts` are their chunks, in the order in which the
-    /// record fields stand in the message.
+    /// record fields stand in the message; `held` is given back when they are sent.
     ///
     /// # Errors
     /// As [`Head::answer`].
-    pub fn answer_with<'a, M: Message<'a>>(&self, message: &M, parts: Vec<Vec<Chunk>>) -> Handled {
-        self.answer_in(self.version, message, parts)
+    pub fn answer_with<'a, M: Message<'a>>(
+        &self,
+        message: &M,
+        parts: Vec<Vec<Chunk>>,
+        held: Vec<Reservation>,
+    ) -> Handled {
+        self.answer_in(self.version, message, parts, held)
     }
 
     /// An answer in the layout of `version`, whatever version was asked for.
@@ -139,6 +176,7 @@ impl Head {
         version: i16,
         message: &M,
         parts: Vec<Vec<Chunk>>,
+        held: Vec<Reservation>,
     ) -> Handled {
         let encoded = wire::encode_response(self.correlation_id, version, message);
         let encoded = encoded.map_err(|error| {
@@ -151,7 +189,7 @@ impl Head {
         })?;
         let bytes = encoded.len();
         let chunks = encoded.weave(parts, Chunk::Bytes, |chunk| chunk.len());
-        Ok(Outcome::Answer { answer: Answer { chunks }, bytes })
+        Ok(Outcome::Answer { answer: Answer { chunks, held }, bytes })
     }
 }
 
@@ -159,6 +197,10 @@ impl Head {
 mod tests {
     use super::*;
     use crate::conn::pipeline::Class;
+
+    fn claims(fetch_bytes_max: u32) -> Claims {
+        Claims { fetch_bytes_max, metadata_bytes: 0 }
+    }
 
     /// Key, version, correlation id 7, client id "me", then `body`.
     fn frame(key: i16, version: i16, body: &[u8]) -> Vec<u8> {
@@ -175,20 +217,20 @@ mod tests {
     fn a_fetch_claims_what_it_asks_for_up_to_the_brokers_limit() {
         let max_bytes = [0, 0, 0x10, 0];
         let old = [&[0; 12][..], &max_bytes, &[0; 20]].concat();
-        let admitted = admit(&frame(1, 4, &old), 1 << 20).expect("served");
+        let admitted = admit(&frame(1, 4, &old), &claims(1 << 20)).expect("served");
         assert_eq!(admitted.answer_bytes_max, PLAIN_ANSWER_BYTES + 4096);
         assert_eq!(admitted.class, Class::Read);
         // One byte more: the (empty) tagged fields of the flexible header.
         let new = [&[0; 1][..], &[0; 8], &max_bytes, &[0; 20]].concat();
-        let admitted = admit(&frame(1, 15, &new), 1 << 20).expect("served");
+        let admitted = admit(&frame(1, 15, &new), &claims(1 << 20)).expect("served");
         assert_eq!(admitted.answer_bytes_max, PLAIN_ANSWER_BYTES + 4096);
-        let admitted = admit(&frame(1, 4, &old), 100).expect("served");
+        let admitted = admit(&frame(1, 4, &old), &claims(100)).expect("served");
         assert_eq!(admitted.answer_bytes_max, PLAIN_ANSWER_BYTES + 100);
     }
 
     #[test]
     fn what_is_not_served_is_named() {
-        let row = |key, version| match admit(&frame(key, version, &[0; 30]), 100) {
+        let row = |key, version| match admit(&frame(key, version, &[0; 30]), &claims(100)) {
             Err(Offence::Unsupported(complaint)) => complaint,
             other => panic!("{other:?}"),
         };
@@ -203,7 +245,10 @@ mod tests {
 
     #[test]
     fn api_versions_of_any_version_is_admitted_and_a_cut_header_is_not() {
-        assert_eq!(admit(&frame(18, 99, &[0; 4]), 100).expect("served").request.version, 99);
-        assert!(matches!(admit(&[0, 18, 0, 3, 0, 0], 100), Err(Offence::Malformed(_))));
+        assert_eq!(
+            admit(&frame(18, 99, &[0; 4]), &claims(100)).expect("served").request.version,
+            99
+        );
+        assert!(matches!(admit(&[0, 18, 0, 3, 0, 0], &claims(100)), Err(Offence::Malformed(_))));
     }
 }

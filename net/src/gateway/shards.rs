@@ -7,7 +7,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use engine::types::PartitionId;
+use engine::types::{PartitionId, ShardId};
 use replication::controller::{
     ControllerError, CreateTopics, CreatedTopic, DeletedTopic, ProducerIdBlock, ResourceRef,
     TopicRef,
@@ -64,6 +64,12 @@ pub enum AdminReply {
 
 /// The other shards, and this one, as a handler sees them.
 pub trait Shards {
+    /// How many shards there are, at least 1.
+    fn count(&self) -> u16;
+
+    /// Who owns a partition.
+    fn owner(&self, id: PartitionId) -> ShardId;
+
     /// Asks the owner of `id`.
     ///
     /// Requests of one shard to one owner arrive in the order of these calls, whenever the futures

@@ -13,7 +13,9 @@ use tuning::config::{BrokerConfig, ConfigMap, Layers, TopicConfig};
 use tuning::limits::Limits;
 
 use super::errors::Naming;
+use super::fetch::FetchMemory;
 use super::report::{Key, Reporter};
+use super::request::Claims;
 use super::shards::Shards;
 use crate::conn::counters::Counters;
 use crate::conn::serve::Stop;
@@ -24,6 +26,10 @@ use crate::wire::errors::ErrorCode;
 const REPORT_INTERVAL_NS: u64 = 60 * 1_000_000_000;
 /// Mistakes remembered for that; the one silent longest makes room.
 const REPORT_ENTRIES_MAX: usize = 1024;
+
+/// What a topic and a partition take in a Metadata answer, about.
+const METADATA_TOPIC_BYTES: usize = 64;
+const METADATA_PARTITION_BYTES: usize = 48;
 
 /// What stays the same as long as the node runs. The same on every shard.
 #[derive(Clone, Debug)]
@@ -57,6 +63,7 @@ struct Inner {
     reporter: RefCell<Reporter>,
     producer_ids: RefCell<ProducerIdBlock>,
     auto_creating: Cell<bool>,
+    fetch_memory: FetchMemory,
 }
 
 /// A topic's config, and the topic it was resolved from.
@@ -78,6 +85,8 @@ impl Gateway {
         let seed = rt.random_u64();
         let reporter = Reporter::new(REPORT_INTERVAL_NS, REPORT_ENTRIES_MAX, seed);
         let hasher = foldhash::fast::FixedState::with_seed(seed);
+        let owner_bytes = settings.limits.fetch_bytes_budget;
+        let fetch_memory = FetchMemory::new(shards.count(), owner_bytes);
         let inner = Inner {
             rt,
             settings,
@@ -89,6 +98,7 @@ impl Gateway {
             reporter: RefCell::new(reporter),
             producer_ids: RefCell::new(ProducerIdBlock::empty()),
             auto_creating: Cell::new(false),
+            fetch_memory,
         };
         Self { inner: Rc::new(inner) }
     }
@@ -141,10 +151,30 @@ impl Gateway {
         &self.inner.auto_creating
     }
 
+    /// Memory on its way to consumers.
+    pub(super) fn fetch_memory(&self) -> &FetchMemory {
+        &self.inner.fetch_memory
+    }
+
+    /// Bytes that answers to fetches hold now; 0 when none is under way.
+    #[must_use]
+    pub fn fetch_bytes_held(&self) -> usize {
+        self.inner.fetch_memory.held_bytes()
+    }
+
+    /// How long answers may get, as of now.
+    pub(super) fn claims(&self) -> Claims {
+        let image = self.inner.image.borrow();
+        let metadata_bytes = image.topic_count() * METADATA_TOPIC_BYTES
+            + image.partition_count() * METADATA_PARTITION_BYTES;
+        Claims { fetch_bytes_max: self.fetch_bytes_max(), metadata_bytes }
+    }
+
     /// The longest answer to a fetch, in bytes.
     pub(super) fn fetch_bytes_max(&self) -> u32 {
         let settings = &self.inner.settings;
-        settings.broker.fetch_bytes_max.min(settings.limits.fetch_response_bytes_max)
+        let limit = settings.broker.fetch_bytes_max.min(settings.limits.fetch_response_bytes_max);
+        limit.min(self.inner.fetch_memory.answer_bytes_max())
     }
 
     /// A topic's config in force, resolved once per change of the topic.

@@ -57,8 +57,16 @@ impl Peers {
 }
 
 impl Shards for Peers {
+    fn count(&self) -> u16 {
+        self.shard_count
+    }
+
+    fn owner(&self, id: PartitionId) -> ShardId {
+        owner_shard(id, self.shard_count)
+    }
+
     fn partition(&self, id: PartitionId, request: PartitionRequest) -> LocalFuture<PartitionReply> {
-        let owner = owner_shard(id, self.shard_count);
+        let owner = self.owner(id);
         let answer = self.post.call(owner, ShardRequest::Partition(request));
         Box::pin(async move {
             match answer.await {
@@ -71,7 +79,7 @@ impl Shards for Peers {
     fn wait(&self, partitions: Vec<Watched>, timeout: Duration) -> LocalFuture<()> {
         let mut by_owner: BTreeMap<ShardId, Vec<Watched>> = BTreeMap::new();
         for watched in partitions {
-            by_owner.entry(owner_shard(watched.id, self.shard_count)).or_default().push(watched);
+            by_owner.entry(self.owner(watched.id)).or_default().push(watched);
         }
         let ticket = WaitTicket { shard: self.rt.shard(), number: self.waits.next.get() };
         self.waits.next.set(ticket.number + 1);

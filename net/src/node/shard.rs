@@ -251,6 +251,7 @@ impl Shard {
         counters.extend([
             ("connections_open", u64::from(self.room.open())),
             ("frame_bytes_held", self.clients.lanes.held_bytes() as u64),
+            ("fetch_bytes_held", self.gateway.fetch_bytes_held() as u64),
             ("arena_bytes_used", arena.used_bytes() as u64),
             ("loans_out", arena.loans_out() as u64),
             ("tasks", self.rt.tasks() as u64),

@@ -109,8 +109,8 @@ fn batches_that_may_not_be_stored() {
     let rows: Vec<(&str, Vec<u8>, ErrorCode)> = vec![
         ("no batch", Vec::new(), ErrorCode::INVALID_RECORD),
         ("two batches", [good(), good()].concat(), ErrorCode::INVALID_RECORD),
-        ("cut batch", good()[..good().len() - 1].to_vec(), ErrorCode::CORRUPT_MESSAGE),
-        ("cut header", good()[..30].to_vec(), ErrorCode::CORRUPT_MESSAGE),
+        ("cut batch", good()[..good().len() - 1].to_vec(), ErrorCode::INVALID_RECORD),
+        ("cut header", good()[..30].to_vec(), ErrorCode::INVALID_RECORD),
         (
             "length below 49",
             patched(|b| b[8..12].copy_from_slice(&48i32.to_be_bytes())),
@@ -181,15 +181,16 @@ fn batches_that_may_not_be_stored() {
         ("snappy that is none", patched(|b| b[22] = 2), ErrorCode::CORRUPT_MESSAGE),
         ("zstd that is none", patched(|b| b[22] = 4), ErrorCode::CORRUPT_MESSAGE),
         (
-            "transactional, none open",
+            "transactional without transactional id",
             batch(|b| b.producer(ProducerId(1), ProducerEpoch(0), 0).transactional()),
-            ErrorCode::INVALID_TXN_STATE,
+            ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
         ),
     ];
     let mut conn = broker.connect();
-    for (row, records, expected) in &rows {
-        assert_eq!(to("t", records).told(&mut conn).code, *expected, "{row}");
-    }
+    let told = rows.iter().map(|(row, records, _)| (*row, to("t", records).told(&mut conn).code));
+    let told: Vec<(&str, ErrorCode)> = told.collect();
+    let expected: Vec<_> = rows.iter().map(|(row, _, expected)| (*row, *expected)).collect();
+    assert_eq!(told, expected);
     // One connection took them all, and nothing was stored.
     let told = to("t", &good()).told(&mut conn);
     assert_eq!((told.code, told.base_offset), (ErrorCode::NONE, 0));
@@ -330,6 +331,47 @@ fn sequences_are_checked_and_duplicates_get_their_first_offset() {
     assert_eq!(told(1, 5).0, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, "a new epoch starts at 0");
     assert_eq!(told(1, 0), (ErrorCode::NONE, 8));
     assert_eq!(told(0, 8).0, ErrorCode::INVALID_PRODUCER_EPOCH, "an old epoch");
+}
+
+#[test]
+fn a_transactional_batch_finds_no_open_transaction() {
+    let broker = Broker::start();
+    broker.create_topic("t", &[]);
+    let records = batch(|b| b.producer(ProducerId(1), ProducerEpoch(0), 0).transactional());
+    let mut conn = broker.connect();
+    for (version, expected) in
+        [(10, ErrorCode::INVALID_TXN_STATE), (11, ErrorCode::TRANSACTION_ABORTABLE)]
+    {
+        let produce = to("t", &records);
+        let request = ProduceRequest { transactional_id: Some("x"), ..produce.request() };
+        let answer = conn.ask(version, &request);
+        let answer: ProduceResponse<'_> = answer.decode();
+        let told = answer.responses[0].partition_responses[0].error_code;
+        assert_eq!(code(told), expected, "version {version}");
+    }
+}
+
+#[test]
+fn a_producer_id_comes_with_its_epoch_or_not_at_all() {
+    let broker = Broker::start();
+    let mut conn = broker.connect();
+    for (producer_id, producer_epoch, expected) in [
+        (-1, -1, ErrorCode::NONE),
+        (5, 0, ErrorCode::NONE),
+        (5, -1, ErrorCode::INVALID_REQUEST),
+        (-1, 0, ErrorCode::INVALID_REQUEST),
+    ] {
+        let request = InitProducerIdRequest {
+            transactional_id: None,
+            producer_id,
+            producer_epoch,
+            ..InitProducerIdRequest::default()
+        };
+        let answer = conn.ask(4, &request);
+        let answer: InitProducerIdResponse = answer.decode();
+        assert_eq!(code(answer.error_code), expected, "{producer_id} {producer_epoch}");
+        assert_eq!(answer.producer_id >= 0, expected.is_none());
+    }
 }
 
 #[test]

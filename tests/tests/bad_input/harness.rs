@@ -117,6 +117,7 @@ impl Broker {
         assert_eq!(answer.brokers.len(), 1);
         assert_eq!(self.counter("panics"), 0);
         self.wait_counter("frame_bytes_held", 0);
+        self.wait_counter("fetch_bytes_held", 0);
         self.wait_counter("loans_out", 0);
     }
 }

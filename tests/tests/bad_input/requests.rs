@@ -3,6 +3,7 @@
 use engine::batch::{BatchBuilder, Codec, NewRecord};
 use net::wire::Records;
 use net::wire::errors::ErrorCode;
+use net::wire::messages::describe_configs_request::DescribeConfigsResource;
 use net::wire::messages::fetch_request::{FetchPartition, FetchTopic};
 use net::wire::messages::find_coordinator_response::Coordinator;
 use net::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -12,10 +13,10 @@ use net::wire::messages::offset_for_leader_epoch_request::{
 };
 use net::wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use net::wire::messages::{
-    DescribeClusterRequest, DescribeClusterResponse, FetchRequest, FetchResponse,
-    FindCoordinatorRequest, FindCoordinatorResponse, ListOffsetsRequest, ListOffsetsResponse,
-    MetadataRequest, MetadataResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
-    ProduceRequest, ProduceResponse,
+    DescribeClusterRequest, DescribeClusterResponse, DescribeConfigsRequest, FetchRequest,
+    FetchResponse, FindCoordinatorRequest, FindCoordinatorResponse, ListOffsetsRequest,
+    ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse,
 };
 
 use crate::harness::{Broker, Conn, code};
@@ -185,6 +186,72 @@ fn a_huge_min_bytes_waits_its_time_and_an_empty_answer_has_its_numbers() {
     assert_eq!(partition.last_stable_offset, 10);
     assert_eq!(partition.log_start_offset, 0);
     assert_eq!(partition.records.map(|records| records.len()), Some(0));
+}
+
+#[test]
+fn questions_with_long_answers_are_counted() {
+    let broker = filled();
+    let many = vec!["g"; 3_000];
+    let request = FindCoordinatorRequest { key: "", key_type: 0, coordinator_keys: many };
+    let mut conn = broker.connect();
+    conn.send_request(4, &request);
+    conn.expect_close("3000 coordinators");
+    let resource =
+        DescribeConfigsResource { resource_type: 4, resource_name: "0", configuration_keys: None };
+    let request = DescribeConfigsRequest {
+        resources: vec![resource; 3_000],
+        ..DescribeConfigsRequest::default()
+    };
+    let mut conn = broker.connect();
+    conn.send_request(4, &request);
+    conn.expect_close("3000 resources");
+}
+
+/// Consumers that ask for much and read nothing hold only what is set aside for fetches: producers
+/// and other consumers go on, and the memory comes back.
+#[test]
+fn consumers_that_read_nothing_starve_nobody() {
+    let broker = filled();
+    let value = vec![b'v'; 900_000];
+    let mut builder = BatchBuilder::new(Codec::None);
+    builder.push(&NewRecord { timestamp_ms: -1, value: Some(&value), ..NewRecord::default() });
+    let records = builder.build().to_vec();
+    let produce = ProduceRequest {
+        acks: -1,
+        timeout_ms: 5_000,
+        topic_data: vec![TopicProduceData {
+            name: "t",
+            partition_data: vec![PartitionProduceData {
+                index: 0,
+                records: Some(Records::Here(&records)),
+            }],
+            ..TopicProduceData::default()
+        }],
+        ..ProduceRequest::default()
+    };
+    let mut producer = broker.connect();
+    let mut produced = || {
+        let answer = producer.ask(9, &produce);
+        let answer: ProduceResponse<'_> = answer.decode();
+        code(answer.responses[0].partition_responses[0].error_code)
+    };
+    for _ in 0..20 {
+        assert_eq!(produced(), ErrorCode::NONE);
+    }
+    let all = fetch(|_, p| (p.fetch_offset, p.partition_max_bytes) = (10, 50 << 20));
+    let mut deaf: Vec<Conn> = (0..40).map(|_| broker.connect()).collect();
+    for conn in &mut deaf {
+        for _ in 0..8 {
+            conn.send_request(12, &all);
+        }
+    }
+    for _ in 0..20 {
+        assert_eq!(produced(), ErrorCode::NONE);
+    }
+    let mut consumer = broker.connect();
+    let (_, partition, bytes) = fetched(&mut consumer, &all);
+    assert_eq!(partition, ErrorCode::NONE);
+    assert!(bytes > 900_000, "{bytes}");
 }
 
 fn listed(conn: &mut Conn, version: i16, partitions: &[(i32, i64)]) -> Vec<(ErrorCode, i64)> {

@@ -4,7 +4,7 @@
 //! many bytes to answer. The answer is the command's own first ten bytes, repeated to that length,
 //! behind a length prefix.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,6 +24,7 @@ const LONG: Duration = Duration::from_secs(4000);
 #[derive(Clone)]
 struct Commands {
     rt: Rt,
+    pressed: Rc<Cell<bool>>,
     complaints: Rc<RefCell<Vec<String>>>,
 }
 
@@ -79,6 +80,10 @@ impl Service for Commands {
         }
     }
 
+    fn is_pressed(&self) -> bool {
+        self.pressed.get()
+    }
+
     fn complain(&self, _client: &Client, complaint: &Complaint) {
         self.complaints.borrow_mut().push(complaint.text.clone());
     }
@@ -89,7 +94,7 @@ fn echo(frame: &Frame, bytes: u32) -> Outcome<Answer> {
     head.put_u32(bytes);
     let body: Vec<u8> = frame.bytes.iter().copied().cycle().take(bytes as usize).collect();
     let chunks = vec![Chunk::Bytes(head.freeze()), Chunk::Bytes(body.into())];
-    Outcome::Answer { answer: Answer { chunks }, bytes: 4 + bytes as usize }
+    Outcome::Answer { answer: Answer { chunks, held: Vec::new() }, bytes: 4 + bytes as usize }
 }
 
 /// A server and what a test looks at.
@@ -101,6 +106,7 @@ struct Server {
     counters: Rc<Counters>,
     complaints: Rc<RefCell<Vec<String>>>,
     stop: Rc<RefCell<Option<Stop>>>,
+    pressed: Rc<Cell<bool>>,
 }
 
 const LIMITS: ConnLimits = ConnLimits {
@@ -122,15 +128,17 @@ impl Server {
         let (lanes, stop) = (Rc::new(RefCell::new(None)), Rc::new(RefCell::new(None)));
         let counters = Rc::new(Counters::default());
         let complaints = Rc::new(RefCell::new(Vec::new()));
-        let shared = (lanes.clone(), stop.clone(), counters.clone(), complaints.clone());
+        let pressed = Rc::new(Cell::new(false));
+        let shared =
+            (lanes.clone(), stop.clone(), counters.clone(), complaints.clone(), pressed.clone());
         let node = world.add_local(NodeOptions::default(), move || {
-            let (lanes_out, stop_out, counters, complaints) = shared.clone();
+            let (lanes_out, stop_out, counters, complaints, pressed) = shared.clone();
             vec![local_main(async move |rt: Rt| {
                 let lanes = Lanes::new(LIMITS.lanes);
                 let stop = Stop::default();
                 *lanes_out.borrow_mut() = Some(lanes.clone());
                 *stop_out.borrow_mut() = Some(stop.clone());
-                let service = Commands { rt: rt.clone(), complaints };
+                let service = Commands { rt: rt.clone(), pressed, complaints };
                 let shared =
                     Shared { rt: rt.clone(), service, lanes, limits: LIMITS, counters, stop };
                 let room = Room::new(Admission::new(
@@ -145,7 +153,7 @@ impl Server {
             })]
         });
         let address = SocketAddr::new(world.ip(node), PORT);
-        Self { world, node, address, lanes, counters, complaints, stop }
+        Self { world, node, address, lanes, counters, complaints, stop, pressed }
     }
 
     /// Runs `client` on a node of its own; its result when it has ended.
@@ -362,6 +370,33 @@ fn who_does_not_read_is_closed_and_gives_everything_back() {
     assert!(server.counters.snapshot().contains(&("too_slow", 1)), "{:?}", server.counters);
     assert!(server.counters.requests.value() < 8, "no more was started than may be unsent");
     assert_eq!(server.held_bytes(), 0);
+}
+
+/// How long a peer that reads nothing is kept, in seconds.
+fn deaf_for(pressed: bool) -> u64 {
+    let mut server = Server::start(10);
+    server.pressed.set(pressed);
+    let deaf = server.client(async |rt: Rt, address| {
+        let stream = rt.connect(address).await.expect("it listens");
+        for _ in 0..8 {
+            send(&stream, command(b'A', 0, 900_000)).await;
+        }
+        rt.sleep(Duration::from_secs(300)).await;
+        drop(stream);
+    });
+    let counters = Rc::clone(&server.counters);
+    let closed = |_: &World| counters.too_slow.value() == 1;
+    assert!(server.world.run_until(Duration::from_secs(300), closed));
+    let seconds = server.world.now().0 / 1_000_000_000;
+    drop(deaf);
+    seconds
+}
+
+#[test]
+fn who_does_not_read_is_closed_sooner_while_others_wait_for_memory() {
+    let (relaxed, pressed) = (deaf_for(false), deaf_for(true));
+    assert!((60..120).contains(&relaxed), "{relaxed}");
+    assert!((2..20).contains(&pressed), "{pressed}");
 }
 
 /// Hundreds of connections announce a large frame and send one byte. Others are served meanwhile

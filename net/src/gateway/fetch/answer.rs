@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use engine::memory::Reservation;
 use engine::rt::Chunk;
 use engine::types::NodeId;
 use replication::partition::{EpochEnd, FetchOk, Isolation, PartitionError};
@@ -31,6 +32,7 @@ pub(super) fn answer(
     found: Vec<Found>,
 ) -> Handled {
     let mut parts: Vec<Vec<Chunk>> = Vec::new();
+    let mut held: Vec<Reservation> = Vec::new();
     let mut responses: Vec<FetchableTopicResponse<'_>> = wish
         .topics
         .iter()
@@ -43,7 +45,10 @@ pub(super) fn answer(
     let mut leaders: Vec<NodeId> = Vec::new();
     for (wanted, found) in wish.partitions.iter().zip(found) {
         let data = match found {
-            Found::Read(read) => read_data(wanted, wish.isolation, read, &mut parts),
+            Found::Read(read, reserved) => {
+                held.extend(reserved);
+                read_data(wanted, wish.isolation, read, &mut parts)
+            }
             Found::Refused(error) => refused_data(wanted, &error, &mut leaders),
             Found::Unknown(code) => plain_data(wanted, code),
         };
@@ -69,7 +74,7 @@ pub(super) fn answer(
             })
             .collect();
     }
-    head.answer_with(&message, parts)
+    head.answer_with(&message, parts, held)
 }
 
 fn read_data<'a>(

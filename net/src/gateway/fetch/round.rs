@@ -2,8 +2,11 @@
 //!
 //! Several partitions are asked at once, each with the bytes set aside for it, so that together
 //! they cannot exceed the request; what one leaves over is there for those asked later. Only the
-//! first may exceed its share (KIP-74), and when it had nothing, one that has is asked again.
+//! first may exceed its share (KIP-74), and when it had nothing, one that has is asked again. The
+//! owners' memory is reserved before they are asked (`memory`).
 
+use engine::memory::Reservation;
+use engine::rt::Monotonic;
 use engine::rt::sync::join_all;
 use engine::types::Offset;
 use replication::partition::{
@@ -17,8 +20,8 @@ use crate::wire::errors::ErrorCode;
 
 /// What one partition gave.
 pub(super) enum Found {
-    /// Its answer.
-    Read(FetchOk),
+    /// Its answer, and the right to the memory of its records.
+    Read(FetchOk, Option<Reservation>),
     /// Its refusal.
     Refused(PartitionError),
     /// Nobody was asked.
@@ -29,7 +32,7 @@ impl Found {
     /// Record bytes.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Read(read) => read.views.iter().map(|view| view.len()).sum(),
+            Self::Read(read, _) => read.views.iter().map(|view| view.len()).sum(),
             Self::Refused(_) | Self::Unknown(_) => 0,
         }
     }
@@ -37,7 +40,7 @@ impl Found {
     /// Whether the client has to hear it at once: an error, or that its log diverges.
     pub(super) fn is_urgent(&self) -> bool {
         match self {
-            Self::Read(read) => read.diverging.is_some(),
+            Self::Read(read, _) => read.diverging.is_some(),
             Self::Refused(_) | Self::Unknown(_) => true,
         }
     }
@@ -45,7 +48,7 @@ impl Found {
     /// Up to where it may be read.
     pub(super) fn bound(&self, isolation: Isolation) -> Option<Offset> {
         match self {
-            Self::Read(read) => Some(match isolation {
+            Self::Read(read, _) => Some(match isolation {
                 Isolation::ReadUncommitted => read.high_watermark,
                 Isolation::ReadCommitted => read.last_stable_offset,
             }),
@@ -55,16 +58,19 @@ impl Found {
 }
 
 /// Asks every partition once; the answers stand in the order of the wish.
-pub(super) async fn round(gateway: &Gateway, wish: &Wish) -> Vec<Found> {
+pub(super) async fn round(gateway: &Gateway, wish: &Wish, due: Monotonic) -> Vec<Found> {
     let mut found: Vec<Found> = Vec::with_capacity(wish.partitions.len());
     let mut left = wish.bytes_max;
     let mut nothing_yet = true;
     while found.len() < wish.partitions.len() {
         let rest = &wish.partitions[found.len()..];
         let shares = shares(rest, left);
-        let asks = rest.iter().zip(&shares).enumerate().map(|(place, (wanted, share))| {
-            ask(gateway, wish, wanted, *share, nothing_yet && place == 0)
-        });
+        let mut asks = Vec::with_capacity(shares.len());
+        for (place, (wanted, share)) in rest.iter().zip(&shares).enumerate() {
+            let first = nothing_yet && place == 0;
+            let held = reserve(gateway, wanted, *share, first.then_some(due)).await;
+            asks.push(ask(gateway, wish, wanted, held, first));
+        }
         for answer in join_all(asks).await {
             let bytes = answer.bytes();
             nothing_yet &= bytes == 0;
@@ -94,11 +100,31 @@ fn shares(rest: &[Wanted], left: u32) -> Vec<u32> {
     shares
 }
 
+/// Reserves memory of the owner for a share. Only the first partition of a fetch, which holds
+/// nothing yet, waits for it; the others go without.
+async fn reserve(
+    gateway: &Gateway,
+    wanted: &Wanted,
+    share: u32,
+    due: Option<Monotonic>,
+) -> Option<Reservation> {
+    let id = wanted.id.ok().filter(|_| share > 0)?;
+    let (memory, owner) = (gateway.fetch_memory(), gateway.shards().owner(id));
+    match (memory.try_reserve(owner, share), due) {
+        (Some(held), _) => Some(held),
+        (None, Some(due)) => memory.reserve(gateway.rt(), owner, share, due).await,
+        (None, None) => None,
+    }
+}
+
+/// Asks one owner for as many bytes as are reserved; without any it still tells its watermarks.
+/// A first batch that is larger than the share is given all the same, and not charged: it is one
+/// batch, bounded by `max.message.bytes`.
 async fn ask(
     gateway: &Gateway,
     wish: &Wish,
     wanted: &Wanted,
-    bytes_max: u32,
+    mut held: Option<Reservation>,
     at_least_one: bool,
 ) -> Found {
     let id = match wanted.id {
@@ -110,12 +136,18 @@ async fn ask(
         from: wanted.from,
         current_leader_epoch: wanted.current_leader_epoch,
         last_fetched_epoch: wanted.last_fetched_epoch,
-        bytes_max,
+        bytes_max: held.as_ref().map_or(0, |held| held.bytes() as u32),
         at_least_one,
         isolation: wish.isolation,
     };
     match gateway.shards().partition(id, PartitionRequest::Fetch(call)).await {
-        PartitionReply::Fetch(Ok(read)) => Found::Read(read),
+        PartitionReply::Fetch(Ok(read)) => {
+            let bytes = read.views.iter().map(|view| view.len()).sum();
+            if let Some(held) = &mut held {
+                held.shrink(bytes);
+            }
+            Found::Read(read, held.filter(|held| held.bytes() > 0))
+        }
         PartitionReply::Fetch(Err(error)) => Found::Refused(error),
         other => unreachable!("a fetch is answered by its own reply, not {other:?}"),
     }
@@ -131,7 +163,8 @@ async fn give_one(gateway: &Gateway, wish: &Wish, found: &mut [Found]) {
     if let Some(place) = place {
         let wanted = &wish.partitions[place];
         let share = wanted.bytes_max.min(wish.bytes_max);
-        found[place] = ask(gateway, wish, wanted, share, true).await;
+        let held = reserve(gateway, wanted, share, None).await;
+        found[place] = ask(gateway, wish, wanted, held, true).await;
     }
 }
 
