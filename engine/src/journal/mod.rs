@@ -28,3 +28,6 @@ pub use config::Planted;
 pub use meta::{MetaEntry, MetaLog, MetaSnapshot, MetaState, meta_journal_config};
 pub use shell::{Journal, JournalImage};
 pub use writer::{Pushed, Ticket};
+
+#[cfg(test)]
+mod tests;

@@ -14,3 +14,6 @@ pub mod settings;
 pub mod sidecar;
 pub mod state;
 pub mod tail;
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod metadata;
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use engine::rt::sim::{Effect as Fault, OpKind, Rule};
 use engine::shard::{AppendError, Effect, Fate, ReadError, StoreError};
 use engine::types::{LeaderEpoch, Offset};
 
-/// Every errno of storage.md §6 that is final.
+/// Every errno of the closed table that is final.
 const FINAL: [Errno; 8] = [
     Errno::EIO,
     Errno::ENODATA,
