@@ -144,7 +144,14 @@ impl Inner {
             Ok(Verdict::Duplicate(known)) => return Ok(Ok(slot.log.answer_duplicate(&known))),
             Err(error) => return Ok(Err(error)),
         }
-        self.make_room(slot, batch.len())?;
+        if let Err(lack) = self.make_room(slot, batch.len()) {
+            // Pressing looks at every partition.
+            drop(slots);
+            if matches!(lack, Lack::Any) {
+                self.press();
+            }
+            return Err(lack);
+        }
         let position_in_segment = slot.log.active().record.length as usize;
         let extent = self.extent_of(position_in_segment, batch.len());
         let inline_bytes = batch.len() - extent.as_ref().map_or(0, ExactSizeIterator::len);
@@ -227,7 +234,6 @@ impl Inner {
                 Some(Want::Memory(len)) => {
                     let arena = self.rt.arena();
                     if slot.log.active_mut().tail.reserve(len, arena).is_err() {
-                        self.press();
                         return Err(Lack::Any);
                     }
                 }

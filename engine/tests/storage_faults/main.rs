@@ -545,3 +545,25 @@ fn an_idle_tail_is_read_from_the_journal_and_comes_back_for_appends() {
     });
     assert!(sent == found);
 }
+
+/// Memory that others hold (answers that consumers do not read) makes an append wait for it. A node
+/// whose consumers read nothing found that the append ended the process instead: what it asked of
+/// write-behind met its own borrow of the partitions.
+#[test]
+fn an_append_waits_for_memory_that_others_hold() {
+    Bench::new(12).life(|rt| async move {
+        let store = fresh(&rt, 1).await;
+        // Enough to need a file: from here on there is space on the disk, and memory is what lacks.
+        append(&rt, &store, 1, 0, 5_000).await;
+        let mut hog = Vec::new();
+        while let Ok(buffer) = rt.arena().alloc(4096) {
+            hog.push(buffer);
+        }
+        let (bytes, info) = batch(1, 30_000, 0);
+        let refused = store.append(id(1), &bytes, &info, rt.wall_ms());
+        assert_eq!(refused.map(|done| done.base_offset), Err(AppendError::NoRoomYet));
+        drop(hog);
+        let done = store.append_when_room(id(1), &bytes, &info, rt.wall_ms()).await.unwrap();
+        assert_eq!(done.base_offset, Offset(1));
+    });
+}

@@ -101,6 +101,7 @@ fn wish(gateway: &Gateway, image: &ClusterImage, request: &FetchRequest<'_>, hea
         }
     }
     let wait_ms = request.max_wait_ms.max(0) as u32;
+    let bytes_max = (request.max_bytes.max(0) as u32).min(gateway.fetch_bytes_max());
     Wish {
         topics: request.topics.iter().map(|t| (t.topic.to_owned(), t.topic_id)).collect(),
         partitions,
@@ -108,8 +109,9 @@ fn wish(gateway: &Gateway, image: &ClusterImage, request: &FetchRequest<'_>, hea
             1 => Isolation::ReadCommitted,
             _ => Isolation::ReadUncommitted,
         },
-        bytes_max: (request.max_bytes.max(0) as u32).min(gateway.fetch_bytes_max()),
-        bytes_min: request.min_bytes.max(0) as u32,
+        bytes_max,
+        // A full answer is enough, however much more was asked for.
+        bytes_min: (request.min_bytes.max(0) as u32).min(bytes_max),
         wait: Duration::from_millis(u64::from(wait_ms.min(limits.fetch_wait_ms_max))),
     }
 }
@@ -139,7 +141,8 @@ async fn poll(gateway: &Gateway, wish: &mut Wish) -> Vec<Found> {
     loop {
         let found = round(gateway, wish, due).await;
         let left = due.since(rt.now());
-        let enough = found.iter().map(Found::bytes).sum::<usize>() >= wish.bytes_min as usize;
+        let bytes = found.iter().map(Found::bytes).sum::<usize>();
+        let enough = bytes >= wish.bytes_min as usize || is_full(wish, &found, bytes);
         let urgent = found.iter().any(Found::is_urgent);
         if enough || urgent || left.is_zero() || gateway.stop().is_told() {
             return found;
@@ -152,6 +155,17 @@ async fn poll(gateway: &Gateway, wish: &mut Wish) -> Vec<Found> {
             wish.wait = Duration::ZERO;
         }
     }
+}
+
+/// Whether the answer's own size kept a partition from giving more: then waiting gains nothing,
+/// although whole batches may leave the answer a little short of what is wanted at least.
+fn is_full(wish: &Wish, found: &[Found], bytes: usize) -> bool {
+    let left = (wish.bytes_max as usize).saturating_sub(bytes);
+    let mut asked = wish.partitions.iter().zip(found);
+    bytes > 0
+        && asked.any(|(wanted, found)| {
+            left < wanted.bytes_max as usize && found.has_more(wish.isolation)
+        })
 }
 
 /// What to wait for: everything, each beyond what this round has seen of it.

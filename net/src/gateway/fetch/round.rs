@@ -5,6 +5,7 @@
 //! first may exceed its share (KIP-74), and when it had nothing, one that has is asked again. The
 //! owners' memory is reserved before they are asked (`memory`).
 
+use engine::batch::Batches;
 use engine::memory::Reservation;
 use engine::rt::Monotonic;
 use engine::rt::sync::join_all;
@@ -35,6 +36,21 @@ impl Found {
             Self::Read(read, _) => read.views.iter().map(|view| view.len()).sum(),
             Self::Refused(_) | Self::Unknown(_) => 0,
         }
+    }
+
+    /// Whether it has more to read than it gave. Looks at the headers of the batches; where one lies
+    /// across two views it cannot tell, and says no.
+    pub(super) fn has_more(&self, isolation: Isolation) -> bool {
+        let Self::Read(read, _) = self else { return false };
+        let mut end = None;
+        for view in &read.views {
+            let mut batches = Batches::new(view);
+            end = batches.by_ref().last().map(|batch| batch.last_offset().plus(1));
+            if !batches.rest().is_empty() {
+                return false;
+            }
+        }
+        end.is_some_and(|end| self.bound(isolation).is_some_and(|bound| end < bound))
     }
 
     /// Whether the client has to hear it at once: an error, or that its log diverges.
@@ -68,7 +84,11 @@ pub(super) async fn round(gateway: &Gateway, wish: &Wish, due: Monotonic) -> Vec
         let mut asks = Vec::with_capacity(shares.len());
         for (place, (wanted, share)) in rest.iter().zip(&shares).enumerate() {
             let first = nothing_yet && place == 0;
-            let held = reserve(gateway, wanted, *share, first.then_some(due)).await;
+            let held = if first || *share > 0 {
+                reserve(gateway, wanted, *share, first.then_some(due)).await
+            } else {
+                None
+            };
             asks.push(ask(gateway, wish, wanted, held, first));
         }
         for answer in join_all(asks).await {
@@ -100,7 +120,7 @@ fn shares(rest: &[Wanted], left: u32) -> Vec<u32> {
     shares
 }
 
-/// Reserves memory of the owner for a share. Only the first partition of a fetch, which holds
+/// Reserves memory of the owner for a share, at least a byte of it. Only the first partition of a fetch, which holds
 /// nothing yet, waits for it; the others go without.
 async fn reserve(
     gateway: &Gateway,
@@ -108,7 +128,7 @@ async fn reserve(
     share: u32,
     due: Option<Monotonic>,
 ) -> Option<Reservation> {
-    let id = wanted.id.ok().filter(|_| share > 0)?;
+    let (id, share) = (wanted.id.ok()?, share.max(1));
     let (memory, owner) = (gateway.fetch_memory(), gateway.shards().owner(id));
     match (memory.try_reserve(owner, share), due) {
         (Some(held), _) => Some(held),
@@ -117,9 +137,9 @@ async fn reserve(
     }
 }
 
-/// Asks one owner for as many bytes as are reserved; without any it still tells its watermarks.
-/// A first batch that is larger than the share is given all the same, and not charged: it is one
-/// batch, bounded by `max.message.bytes`.
+/// Asks one owner for as many bytes as are reserved; without any it only tells its watermarks. A
+/// first batch that is larger than what is reserved is given all the same, and not charged: it is
+/// one batch, bounded by `max.message.bytes`.
 async fn ask(
     gateway: &Gateway,
     wish: &Wish,
@@ -137,7 +157,7 @@ async fn ask(
         current_leader_epoch: wanted.current_leader_epoch,
         last_fetched_epoch: wanted.last_fetched_epoch,
         bytes_max: held.as_ref().map_or(0, |held| held.bytes() as u32),
-        at_least_one,
+        at_least_one: at_least_one && held.is_some(),
         isolation: wish.isolation,
     };
     match gateway.shards().partition(id, PartitionRequest::Fetch(call)).await {
