@@ -3,7 +3,7 @@
 //! The broker's number of shards may differ from one start to the next. What runs on its shards comes
 //! from a [`MakeBroker`], so that the harness can be tried on brokers that are wrong on purpose.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,8 +21,20 @@ pub const CLIENT_NODES: usize = 2;
 /// Memory of a client shard.
 const CLIENT_ARENA_BYTES: usize = 64 << 20;
 
-/// Makes what runs on the shards of a broker at `address`, for this many shards.
-pub type MakeBroker = Rc<dyn Fn(SocketAddr, u16) -> Vec<ShardMain>>;
+/// A broker that is being started.
+pub struct Started {
+    /// What runs on its shards.
+    pub mains: Vec<ShardMain>,
+    /// Orders it to stop in good order.
+    pub stop: Rc<dyn Fn()>,
+    /// Why it has ended, once it has.
+    pub ended: Rc<dyn Fn() -> Option<String>>,
+}
+
+/// Starts a broker that listens on this address, with this many shards.
+pub type MakeBroker = Rc<dyn Fn(SocketAddr, u16) -> Started>;
+
+type Controls = (Rc<dyn Fn()>, Rc<dyn Fn() -> Option<String>>);
 
 /// How a cluster is made.
 pub struct ClusterOptions {
@@ -47,6 +59,7 @@ pub struct Cluster {
     broker: NodeIndex,
     clients: Vec<NodeIndex>,
     shards: Rc<Cell<u16>>,
+    controls: Rc<RefCell<Option<Controls>>>,
     crashes: u32,
 }
 
@@ -60,11 +73,17 @@ impl Cluster {
         let shards = Rc::new(Cell::new(shards));
         let (count, first) = (shards.clone(), NodeIndex(0));
         let address = SocketAddr::new(first.ip(), BROKER_PORT);
-        let broker = world.add_node(machine, move || make(address, count.get()));
+        let controls: Rc<RefCell<Option<Controls>>> = Rc::default();
+        let latest = controls.clone();
+        let broker = world.add_node(machine, move || {
+            let Started { mains, stop, ended } = make(address, count.get());
+            *latest.borrow_mut() = Some((stop, ended));
+            mains
+        });
         assert_eq!(broker, first);
         let history = Shared::default();
         history.push(Event::Started);
-        Self { world, history, broker, clients: Vec::new(), shards, crashes: 0 }
+        Self { world, history, broker, clients: Vec::new(), shards, controls, crashes: 0 }
     }
 
     /// The broker's node.
@@ -132,6 +151,21 @@ impl Cluster {
     #[must_use]
     pub fn has_stopped(&self) -> bool {
         self.world.is_up(self.broker) && self.world.is_finished(self.broker)
+    }
+
+    /// Why the broker has ended, in its own words.
+    #[must_use]
+    pub fn why_stopped(&self) -> String {
+        let controls = self.controls.borrow();
+        let why = controls.as_ref().and_then(|(_, ended)| ended());
+        why.unwrap_or_else(|| "it did not say why".to_owned())
+    }
+
+    /// Orders the broker to stop, and waits until it has; false if that takes longer than `limit`.
+    pub fn stop(&mut self, limit: Duration) -> bool {
+        let stop = self.controls.borrow().as_ref().map(|(stop, _)| stop.clone());
+        stop.expect("the world started it")();
+        self.world.run_to_end(self.broker, limit)
     }
 
     /// Runs until the broker has done `more` I/O steps, has stopped by itself, or `limit` of virtual

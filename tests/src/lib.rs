@@ -14,6 +14,7 @@ pub mod history;
 pub mod nemesis;
 mod panics;
 pub mod payload;
+pub mod product;
 pub mod run;
 #[cfg(test)]
 mod toy;

@@ -34,13 +34,14 @@ const LEG_MAX: Duration = Duration::from_millis(1_500);
 pub struct Nemesis {
     random: Random,
     weather: Weather,
+    orderly: bool,
 }
 
 impl Nemesis {
-    /// The faults of a seed.
+    /// The faults of a seed; `orderly` if the broker can be ordered to stop.
     #[must_use]
-    pub fn new(weather: Weather, random: Random) -> Self {
-        Self { random, weather }
+    pub fn new(weather: Weather, orderly: bool, random: Random) -> Self {
+        Self { random, weather, orderly }
     }
 
     /// A number of shards.
@@ -75,9 +76,9 @@ impl Nemesis {
         let steps = self.draw_steps();
         cluster.run_io(steps, LEG_MAX);
         if cluster.has_stopped() && !failing {
-            return Err("the broker stopped by itself".to_owned());
+            return Err(format!("the broker stopped by itself: {}", cluster.why_stopped()));
         }
-        let how = self.draw_crash();
+        let how = self.draw_death(cluster, failing)?;
         cluster.crash(how);
         cluster.world.clear_rules();
         let down = Duration::from_millis(self.random.range(0..400));
@@ -112,6 +113,23 @@ impl Nemesis {
             2 => self.random.range(100..500),
             _ => self.random.range(300..900),
         }
+    }
+
+    /// How this life ends; some end in good order first, which then nothing may undo.
+    fn draw_death(&mut self, cluster: &mut Cluster, failing: bool) -> Result<Crash, String> {
+        if self.orderly && !cluster.has_stopped() && self.random.chance(250) {
+            let limit = Duration::from_secs(30);
+            if self.random.chance(700) {
+                if !cluster.stop(limit) && !failing {
+                    return Err(format!("an order to stop was not carried out in {limit:?}"));
+                }
+                return Ok(Crash::Power(CrashLoss::Everything));
+            }
+            // Or it dies on its way.
+            let limit = Duration::from_millis(self.random.range(0..30));
+            cluster.stop(limit);
+        }
+        Ok(self.draw_crash())
     }
 
     fn draw_crash(&mut self) -> Crash {

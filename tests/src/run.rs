@@ -16,6 +16,7 @@ use crate::cluster::{Cluster, ClusterOptions, MakeBroker};
 use crate::history::{Event, History};
 use crate::nemesis::{Nemesis, Weather};
 use crate::panics;
+use crate::product::Product;
 use crate::workload::{Actor, Plan, Size, last_read};
 
 /// Virtual time within which everything must have come to its end after the last fault, and again
@@ -37,6 +38,8 @@ pub struct RunOptions {
     pub trace_text: bool,
     /// The broker.
     pub broker: MakeBroker,
+    /// Whether it can be ordered to stop.
+    pub orderly: bool,
     /// Its machine.
     pub machine: NodeOptions,
 }
@@ -114,7 +117,8 @@ pub(crate) fn judge(options: &RunOptions, play: impl FnOnce(&mut Cluster)) -> Ve
         trace_text: options.trace_text,
         broker: options.broker.clone(),
         machine: options.machine.clone(),
-        shards: Nemesis::new(options.weather, Random::new(options.seed).fork(SHARDS)).shards(),
+        shards: Nemesis::new(options.weather, false, Random::new(options.seed).fork(SHARDS))
+            .shards(),
     });
     let ended = catch_unwind(AssertUnwindSafe(|| play(&mut cluster)));
     let mut violations = checkers::check(&cluster.history.lock());
@@ -151,6 +155,7 @@ const NEMESIS: u64 = 12;
 const ACTORS: u64 = 13;
 const LAST: u64 = 14;
 const SHARDS: u64 = 15;
+const PRODUCT: u64 = 16;
 
 /// What happens to a cluster, part by part.
 pub(crate) struct Script {
@@ -165,7 +170,7 @@ impl Script {
         let random = Random::new(options.seed);
         Self {
             plan: Plan::draw(options.size, &mut random.fork(PLAN)),
-            nemesis: Nemesis::new(options.weather, random.fork(NEMESIS)),
+            nemesis: Nemesis::new(options.weather, options.orderly, random.fork(NEMESIS)),
             weather: options.weather,
             random,
         }
@@ -210,7 +215,10 @@ pub(crate) fn converge(cluster: &mut Cluster, when: &str) -> bool {
     }
     let done = cluster.run_to_end(CONVERGE_MAX);
     if !done {
-        let stopped = if cluster.has_stopped() { "; the broker stopped by itself" } else { "" };
+        let stopped = match cluster.has_stopped() {
+            true => format!("; the broker stopped by itself: {}", cluster.why_stopped()),
+            false => String::new(),
+        };
         let mut history = cluster.history.lock();
         let names: Vec<String> = history.running.values().map(|(name, _)| name.clone()).collect();
         let what = format!("{when}, {CONVERGE_MAX:?} were not enough for {names:?}{stopped}");
@@ -232,6 +240,31 @@ pub(crate) fn read_all(cluster: &mut Cluster, random: &Random) {
     let name = "last reader".to_owned();
     cluster.add_client(move |rt| last_read(Actor { rt, broker, history, random, number, name }));
     converge(cluster, "after the last crash");
+}
+
+impl RunOptions {
+    /// A run of the product.
+    #[must_use]
+    pub fn product(seed: u64, weather: Weather) -> Self {
+        Self::of(seed, weather, Product::draw(&mut Random::new(seed).fork(PRODUCT)))
+    }
+
+    /// A run of the product with a bug on purpose.
+    #[cfg(feature = "planted-bugs")]
+    #[must_use]
+    pub fn planted(seed: u64, weather: Weather, planted: engine::journal::Planted) -> Self {
+        let product = Product::draw(&mut Random::new(seed).fork(PRODUCT));
+        Self::of(seed, weather, Product { planted, ..product })
+    }
+
+    /// A run of a product that is told apart from the seed's own.
+    #[must_use]
+    pub fn of(seed: u64, weather: Weather, product: Product) -> Self {
+        let machine = product.machine();
+        let broker = product.make();
+        let (size, trace_text, orderly) = (Size::Usual, false, true);
+        Self { seed, weather, size, trace_text, broker, orderly, machine }
+    }
 }
 
 #[cfg(test)]

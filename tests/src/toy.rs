@@ -16,7 +16,7 @@ use std::time::Duration;
 use engine::rt::{Chunk, Group, ListenOptions, Rt, ShardMain, Stream};
 use net::wire::header::read_request;
 
-use crate::cluster::MakeBroker;
+use crate::cluster::{MakeBroker, Started};
 use store::Store;
 
 /// In which way the broker is wrong.
@@ -51,7 +51,8 @@ pub(crate) fn toy(flaw: Flaw) -> MakeBroker {
     let store = Arc::new(Mutex::new(Store::new(flaw)));
     Rc::new(move |address, shards| {
         store.lock().expect("one thread").start();
-        (0..shards).map(|shard| shard_main(address, shard, store.clone())).collect()
+        let mains = (0..shards).map(|shard| shard_main(address, shard, store.clone())).collect();
+        Started { mains, stop: Rc::new(|| {}), ended: Rc::new(|| None) }
     })
 }
 

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::client::{Cluster, Options};
 use crate::output::{Format, Output};
-use crate::{consume, inspect, produce, start, topic};
+use crate::{consume, inspect, produce, simulate, start, topic};
 
 /// Kafka-protocol log engine: broker and tools in one binary.
 #[derive(Debug, Parser)]
@@ -29,6 +29,7 @@ enum Command {
     Consume(consume::Arguments),
     /// Look into the files of a data directory, without a broker.
     Inspect(inspect::Arguments),
+    Simulate(simulate::Arguments),
 }
 
 /// Where the brokers are and how results look: the same for every client command.
@@ -64,6 +65,7 @@ impl Cli {
             Command::Produce(arguments) => arguments.run(),
             Command::Consume(arguments) => arguments.run(),
             Command::Inspect(arguments) => arguments.run(),
+            Command::Simulate(arguments) => arguments.run(),
         }
     }
 }

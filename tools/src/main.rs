@@ -10,6 +10,7 @@ mod consume;
 mod inspect;
 mod output;
 mod produce;
+mod simulate;
 mod start;
 mod template;
 mod text;

@@ -86,6 +86,8 @@ impl Arguments {
                 broker,
                 limits,
             }),
+            #[cfg(feature = "planted-bugs")]
+            planted: Default::default(),
         };
         let cores = host::cores(&facts, shards);
         let node = Node::start(config.clone(), &cores);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use engine::journal::{MetaLog, meta_journal_config};
 use engine::rt::sync::{Either, Event, first_of, join_all};
 use engine::rt::{Group, Rt};
-use engine::shard::{Fate, PartitionSettings, RecoveryReport, StoreConfig, recover};
+use engine::shard::{Fate, PartitionSettings, RecoveryReport, recover};
 use engine::types::{PartitionId, ShardId, TopicId};
 use replication::controller::{
     AlterResource, BrokerRegistration, ReplaceResource, TopicDefaults, allocate_producer_ids,
@@ -140,7 +140,7 @@ async fn open_stores(
     image: &Arc<ClusterImage>,
 ) -> Result<RecoveryReport, NodeError> {
     let config = &shard.config;
-    let store_config = StoreConfig::from_limits(config.settings.limits);
+    let store_config = config.store_config();
     // The settings proper come with the first image, before anything is appended or rolled.
     let fate = |id: PartitionId| {
         if image.partition(id).is_some() {

@@ -30,6 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use engine::rt::Errno;
+use engine::shard::StoreConfig;
 use engine::types::ShardId;
 use replication::controller::ControllerError;
 use replication::image::Endpoint;
@@ -54,6 +55,9 @@ pub struct NodeConfig {
     pub endpoints: Vec<Endpoint>,
     /// Configuration and limits.
     pub settings: Arc<Settings>,
+    /// Bugs on purpose, in the journals of records.
+    #[cfg(feature = "planted-bugs")]
+    pub planted: engine::journal::Planted,
 }
 
 /// An address of a listener.
@@ -68,6 +72,17 @@ pub struct Bind {
 }
 
 impl NodeConfig {
+    /// How the stores of this node work.
+    fn store_config(&self) -> StoreConfig {
+        #[cfg_attr(not(feature = "planted-bugs"), expect(unused_mut, reason = "bugs are planted"))]
+        let mut config = StoreConfig::from_limits(self.settings.limits);
+        #[cfg(feature = "planted-bugs")]
+        {
+            config.journal.planted = self.planted;
+        }
+        config
+    }
+
     /// Whether a shard accepts clients.
     #[must_use]
     pub fn is_gateway(&self, shard: ShardId) -> bool {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::rt::{Errno, Group, ListenOptions, Listener, Rt};
-use engine::shard::{Share, Store, StoreConfig};
+use engine::shard::{Share, Store};
 use replication::image::ClusterImage;
 use replication::partition::{
     PartitionReply, PartitionRequest, PartitionService, ServiceConfig, WaitCall, WaitEnd,
@@ -170,7 +170,7 @@ impl Shard {
     async fn open(&self, share: Share) -> Result<(), NodeError> {
         let shard = self.rt.shard();
         let settings = &self.config.settings;
-        let config = StoreConfig::from_limits(settings.limits);
+        let config = self.config.store_config();
         let store = Store::open(&self.rt, share, config).await;
         let store = store.map_err(|errno| NodeError::Store { shard, errno })?;
         let config = ServiceConfig {

@@ -12,6 +12,7 @@ fn options(seed: u64, weather: Weather, flaw: Flaw) -> RunOptions {
         size: Size::Usual,
         trace_text: false,
         broker: toy(flaw),
+        orderly: false,
         machine: NodeOptions::default(),
     }
 }

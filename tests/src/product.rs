@@ -1,0 +1,177 @@
+//! The product as a broker of simulated worlds: [`net::node`]'s one constructor, with limits drawn
+//! from the seed.
+//!
+//! Small journals, frames and allocations make files fill, roll and be recycled within seconds; in
+//! some seeds limits are as tight as their table allows, so that back-pressure is the rule.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use engine::rt::sim::{NodeOptions, Random};
+use engine::types::{NodeId, ShardId};
+use net::gateway::Settings;
+use net::node::{Bind, Control, NodeConfig, Phase, mains};
+use replication::image::{Endpoint, SecurityProtocol};
+use tuning::config::{BrokerConfig, ConfigMap, Layers};
+use tuning::limits::Limits;
+
+use crate::cluster::{BROKER_PORT, MakeBroker, Started};
+
+/// What is drawn for a node, and stays through all of its lives.
+#[derive(Clone, Debug)]
+pub struct Product {
+    /// Its limits.
+    pub limits: Limits,
+    /// The only shard that accepts clients, if not all do.
+    pub gateway: Option<u16>,
+    /// Bugs on purpose.
+    #[cfg(feature = "planted-bugs")]
+    pub planted: engine::journal::Planted,
+}
+
+/// The listener's name.
+const LISTENER: &str = "PLAINTEXT";
+
+impl Product {
+    /// The product of a seed.
+    pub fn draw(random: &mut Random) -> Self {
+        let limits = draw_limits(random);
+        let gateway = random.chance(200).then_some(0);
+        Self {
+            limits,
+            gateway,
+            #[cfg(feature = "planted-bugs")]
+            planted: engine::journal::Planted::default(),
+        }
+    }
+
+    /// The machine that such a node needs.
+    #[must_use]
+    pub fn machine(&self) -> NodeOptions {
+        // Addresses are reserved at once, memory when it is touched.
+        let arena_bytes = self.limits.arena_bytes_max as usize + (128 << 20);
+        NodeOptions { arena_bytes, ..NodeOptions::default() }
+    }
+
+    /// Makes it.
+    #[must_use]
+    pub fn make(self) -> MakeBroker {
+        Rc::new(move |address, shards| {
+            let config = Arc::new(self.config(address, shards));
+            let control = Control::default();
+            let mains = mains(&config, &control);
+            let watched = control.clone();
+            Started {
+                mains,
+                stop: Rc::new(move || control.stop()),
+                ended: Rc::new(move || match watched.phase() {
+                    Phase::Ended(Err(error)) => Some(error.to_string()),
+                    Phase::Ended(Ok(())) => Some("after an order to stop".to_owned()),
+                    Phase::Starting | Phase::Serving(_) => None,
+                }),
+            }
+        })
+    }
+
+    fn config(&self, address: std::net::SocketAddr, shards: u16) -> NodeConfig {
+        let mut file = ConfigMap::new();
+        let listener = format!("{LISTENER}://{address}");
+        for (key, value) in [
+            ("node.id", "1"),
+            ("listeners", listener.as_str()),
+            ("log.dirs", "/data"),
+            ("auto.create.topics.enable", "false"),
+        ] {
+            file.insert(key.to_owned(), value.to_owned());
+        }
+        let broker = BrokerConfig::resolve(&Layers { file: &file, ..Layers::default() })
+            .expect("a configuration of our own");
+        let endpoint = Endpoint {
+            listener: LISTENER.to_owned(),
+            host: address.ip().to_string(),
+            port: BROKER_PORT,
+            protocol: SecurityProtocol::Plaintext,
+        };
+        NodeConfig {
+            data_dir: PathBuf::from("/data"),
+            shards,
+            gateway_shards: self.gateway.map(|shard| vec![ShardId(shard)]),
+            binds: vec![Bind { listener: 0, address, optional: false }],
+            endpoints: vec![endpoint],
+            settings: Arc::new(Settings {
+                node: NodeId(broker.node_id),
+                listeners: vec![LISTENER.to_owned()],
+                file,
+                broker,
+                limits: self.limits,
+            }),
+            #[cfg(feature = "planted-bugs")]
+            planted: self.planted,
+        }
+    }
+}
+
+/// Limits for a world: small journals always, other machinery tight in some seeds.
+fn draw_limits(random: &mut Random) -> Limits {
+    let small = Limits {
+        journal_file_bytes_first: 1 << 20,
+        journal_file_bytes: 1 << 20,
+        journal_frame_bytes_max: 512 << 10,
+        unwritten_bytes_max: 6 << 20,
+        segment_allocate_bytes_max: 1 << 20,
+        checkpoint_interval_ms: 2_000,
+        ..Limits::DEFAULT
+    };
+    let tight = Limits::EXTREME;
+    let mut limits = small;
+    let mut squeeze = |chance, change: fn(&mut Limits, &Limits)| {
+        if random.chance(chance) {
+            change(&mut limits, &tight);
+        }
+    };
+    squeeze(300, |to, tight| to.journal_frame_bytes_max = tight.journal_frame_bytes_max);
+    squeeze(300, |to, tight| to.journal_flights_max = tight.journal_flights_max);
+    squeeze(300, |to, tight| to.journal_seal_after_ms = tight.journal_seal_after_ms);
+    squeeze(300, |to, tight| to.journal_files_max = tight.journal_files_max);
+    squeeze(400, |to, tight| to.checkpoint_interval_ms = tight.checkpoint_interval_ms);
+    squeeze(300, |to, tight| to.straight_append_bytes_min = tight.straight_append_bytes_min);
+    squeeze(300, |to, tight| to.append_block_bytes = tight.append_block_bytes);
+    squeeze(300, |to, tight| to.unwritten_bytes_max = tight.unwritten_bytes_max);
+    squeeze(400, |to, tight| to.write_behind_bytes = tight.write_behind_bytes);
+    squeeze(300, |to, tight| {
+        to.write_behind_in_flight_bytes_max = tight.write_behind_in_flight_bytes_max;
+    });
+    squeeze(300, |to, tight| to.segment_allocate_bytes_max = tight.segment_allocate_bytes_max);
+    squeeze(300, |to, tight| to.open_segment_files_max = tight.open_segment_files_max);
+    squeeze(200, |to, tight| to.mesh_credits_per_peer = tight.mesh_credits_per_peer);
+    squeeze(200, |to, tight| to.mesh_requests_per_turn = tight.mesh_requests_per_turn);
+    squeeze(200, |to, tight| {
+        to.requests_in_flight_per_connection_max = tight.requests_in_flight_per_connection_max;
+    });
+    squeeze(200, |to, tight| {
+        to.appends_waiting_per_shard_max = tight.appends_waiting_per_shard_max
+    });
+    squeeze(200, |to, tight| to.parked_fetches_per_shard_max = tight.parked_fetches_per_shard_max);
+    squeeze(300, |to, tight| to.metadata_log_bytes_max = tight.metadata_log_bytes_max);
+    squeeze(200, |to, tight| to.idle_receive_buffers = tight.idle_receive_buffers);
+    let ceiling = limits.journal_file_bytes * u64::from(limits.journal_files_max);
+    limits.unwritten_bytes_max = limits.unwritten_bytes_max.min(ceiling);
+    limits.straight_append_bytes_min =
+        limits.straight_append_bytes_min.min(limits.journal_frame_bytes_max / 2);
+    if let Err(sentence) = limits.check() {
+        panic!("limits drawn against their relations: {sentence}");
+    }
+    limits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_are_drawn_keep_their_relations_and_differ() {
+        let drawn: Vec<Limits> = (0..200).map(|seed| draw_limits(&mut Random::new(seed))).collect();
+        assert!(drawn.windows(2).any(|pair| pair[0] != pair[1]));
+    }
+}
