@@ -54,7 +54,7 @@ impl EveryIo {
             if converge(cluster, "after the crash") {
                 cluster.crash(Crash::Power(CrashLoss::Everything));
                 cluster.restart(2);
-                read_all(cluster, &random);
+                read_all(cluster, &random, true);
             }
         });
         Verdict { seed: step, ..verdict }

@@ -117,7 +117,6 @@ fn draw_limits(random: &mut Random) -> Limits {
     let small = Limits {
         journal_file_bytes_first: 1 << 20,
         journal_file_bytes: 1 << 20,
-        journal_frame_bytes_max: 512 << 10,
         unwritten_bytes_max: 6 << 20,
         segment_allocate_bytes_max: 1 << 20,
         checkpoint_interval_ms: 2_000,
@@ -130,7 +129,6 @@ fn draw_limits(random: &mut Random) -> Limits {
             change(&mut limits, &tight);
         }
     };
-    squeeze(300, |to, tight| to.journal_frame_bytes_max = tight.journal_frame_bytes_max);
     squeeze(300, |to, tight| to.journal_flights_max = tight.journal_flights_max);
     squeeze(300, |to, tight| to.journal_seal_after_ms = tight.journal_seal_after_ms);
     squeeze(300, |to, tight| to.journal_files_max = tight.journal_files_max);
@@ -157,8 +155,6 @@ fn draw_limits(random: &mut Random) -> Limits {
     squeeze(200, |to, tight| to.idle_receive_buffers = tight.idle_receive_buffers);
     let ceiling = limits.journal_file_bytes * u64::from(limits.journal_files_max);
     limits.unwritten_bytes_max = limits.unwritten_bytes_max.min(ceiling);
-    limits.straight_append_bytes_min =
-        limits.straight_append_bytes_min.min(limits.journal_frame_bytes_max / 2);
     if let Err(sentence) = limits.check() {
         panic!("limits drawn against their relations: {sentence}");
     }

@@ -202,7 +202,7 @@ impl Script {
         let how = self.nemesis.last_crash();
         cluster.crash(how);
         cluster.restart(self.nemesis.shards());
-        read_all(cluster, &self.random);
+        read_all(cluster, &self.random, self.plan.zstd);
     }
 }
 
@@ -228,7 +228,7 @@ pub(crate) fn converge(cluster: &mut Cluster, when: &str) -> bool {
 }
 
 /// Adds a reader of everything, and lets it read.
-pub(crate) fn read_all(cluster: &mut Cluster, random: &Random) {
+pub(crate) fn read_all(cluster: &mut Cluster, random: &Random, zstd: bool) {
     let (history, broker) = (cluster.history.clone(), cluster.address());
     let number = {
         let mut history = history.lock();
@@ -238,7 +238,8 @@ pub(crate) fn read_all(cluster: &mut Cluster, random: &Random) {
     };
     let random = random.fork(LAST);
     let name = "last reader".to_owned();
-    cluster.add_client(move |rt| last_read(Actor { rt, broker, history, random, number, name }));
+    cluster
+        .add_client(move |rt| last_read(Actor { rt, broker, history, random, number, name, zstd }));
     converge(cluster, "after the last crash");
 }
 

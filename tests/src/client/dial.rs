@@ -31,12 +31,12 @@ pub struct Dialect {
 }
 
 impl Dialect {
-    /// A dialect by chance.
-    pub fn draw(random: &mut Random) -> Self {
+    /// A dialect by chance. With `zstd`, versions that carry it (KIP-110).
+    pub fn draw(random: &mut Random, zstd: bool) -> Self {
         let mut pick = |from: u64, to: u64| random.range(from..to + 1) as i16;
         Self {
-            produce: pick(3, 13),
-            fetch: pick(4, 16),
+            produce: pick(if zstd { 7 } else { 3 }, 13),
+            fetch: pick(if zstd { 10 } else { 4 }, 16),
             list_offsets: pick(1, 7),
             metadata: pick(10, 13),
             init_producer_id: pick(0, 5),
@@ -65,16 +65,17 @@ pub struct Dial {
 }
 
 impl Dial {
-    /// A client that has not connected yet.
+    /// A client that has not connected yet, of a world with or without zstd.
     #[must_use]
     pub fn new(
         rt: &Rt,
         broker: SocketAddr,
         history: &Shared,
         who: String,
+        zstd: bool,
         mut random: Random,
     ) -> Self {
-        let dialect = Dialect::draw(&mut random);
+        let dialect = Dialect::draw(&mut random, zstd);
         let patience = Duration::from_millis(random.range(800..6_000));
         let random = Rc::new(RefCell::new(random));
         Self { rt: rt.clone(), broker, history: history.clone(), dialect, patience, who, random }

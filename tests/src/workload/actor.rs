@@ -35,13 +35,15 @@ pub struct Actor {
     pub number: u32,
     /// What it is.
     pub name: String,
+    /// Whether some batches of this world are compressed with zstd.
+    pub zstd: bool,
 }
 
 impl Actor {
     /// A client of this actor's.
     pub(super) fn dial(&mut self) -> Dial {
         let random = Random::new(self.random.next_u64());
-        Dial::new(&self.rt, self.broker, &self.history, self.name.clone(), random)
+        Dial::new(&self.rt, self.broker, &self.history, self.name.clone(), self.zstd, random)
     }
 
     pub(super) async fn pause(&mut self, millis: &Range<u64>) {
@@ -101,7 +103,7 @@ pub fn client_main(
     history: &Shared,
     random: &Random,
 ) -> impl FnOnce(Rt) -> Pin<Box<dyn Future<Output = ()>>> + 'static {
-    let plan = plan.clone();
+    let (plan, zstd) = (plan.clone(), plan.zstd);
     let (history, random) = (history.clone(), random.clone());
     let mine = move |index: usize| index % parts == part;
     let mut numbers = Vec::new();
@@ -125,6 +127,7 @@ pub fn client_main(
                         random,
                         number,
                         name,
+                        zstd,
                     };
                     let (history, future) = (history.clone(), main(actor));
                     rt.spawn(Group::Produce, async move {

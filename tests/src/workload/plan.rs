@@ -107,25 +107,28 @@ pub struct Plan {
     pub consumers: Vec<ConsumerPlan>,
     /// Topics that come and go.
     pub churns: Vec<ChurnPlan>,
+    /// Whether batches may be compressed with zstd.
+    pub zstd: bool,
 }
 
 impl Plan {
     /// The plan that follows from `random`.
     #[must_use]
     pub fn draw(size: Size, random: &mut Random) -> Self {
-        let small = size == Size::Small;
+        let (small, zstd) = (size == Size::Small, random.chance(300));
         let topics: Vec<TopicPlan> = (0..if small { 1 } else { 1 + random.index(3) })
             .map(|number| draw_topic(number, small, random))
             .collect();
         let producers = (0..if small { 1 } else { 1 + random.index(4) })
-            .map(|_| draw_producer(&topics, small, random))
+            .map(|_| draw_producer(&topics, small, zstd, random))
             .collect();
         let consumers = (0..if small { 1 } else { 1 + random.index(3) })
             .map(|_| draw_consumer(&topics, random))
             .collect();
-        let churns =
-            (0..usize::from(!small && random.chance(400))).map(|_| draw_churn(random)).collect();
-        Self { topics, producers, consumers, churns }
+        let churns = (0..usize::from(!small && random.chance(400)))
+            .map(|_| draw_churn(zstd, random))
+            .collect();
+        Self { topics, producers, consumers, churns, zstd }
     }
 }
 
@@ -145,8 +148,9 @@ fn draw_topic(number: usize, small: bool, random: &mut Random) -> TopicPlan {
 /// The smallest `segment.bytes` that Kafka accepts (KIP-1030).
 const SEGMENT_BYTES_MIN: u32 = 1 << 20;
 
-fn draw_batches(small: bool, random: &mut Random) -> Batches {
-    let codec = Codec::ALL[random.index(Codec::ALL.len())];
+fn draw_batches(small: bool, zstd: bool, random: &mut Random) -> Batches {
+    let drawn = Codec::ALL[random.index(Codec::ALL.len())];
+    let codec = if drawn == Codec::Zstd && !zstd { Codec::Lz4 } else { drawn };
     let many = random.chance(300);
     Batches {
         records: 1..if many { 60 } else { 5 },
@@ -156,7 +160,12 @@ fn draw_batches(small: bool, random: &mut Random) -> Batches {
     }
 }
 
-fn draw_producer(topics: &[TopicPlan], small: bool, random: &mut Random) -> ProducerPlan {
+fn draw_producer(
+    topics: &[TopicPlan],
+    small: bool,
+    zstd: bool,
+    random: &mut Random,
+) -> ProducerPlan {
     let promise = match random.index(if small { 1 } else { 6 }) {
         0..4 => Promise::Idempotent,
         4 => Promise::Plain,
@@ -175,7 +184,7 @@ fn draw_producer(topics: &[TopicPlan], small: bool, random: &mut Random) -> Prod
         promise,
         acks: if random.chance(500) { 1 } else { -1 },
         lanes,
-        batches: draw_batches(small, random),
+        batches: draw_batches(small, zstd, random),
         batches_max: 300,
         queue_max: 1 + random.index(8),
         pause_ms: if random.chance(400) { 0..3 } else { 1..40 },
@@ -205,11 +214,11 @@ fn draw_consumer(topics: &[TopicPlan], random: &mut Random) -> ConsumerPlan {
     }
 }
 
-fn draw_churn(random: &mut Random) -> ChurnPlan {
+fn draw_churn(zstd: bool, random: &mut Random) -> ChurnPlan {
     ChurnPlan {
         generations: 12,
         partitions: 1 + random.index(3) as i32,
         batches: random.range(1..12) as u32,
-        shape: draw_batches(false, random),
+        shape: draw_batches(false, zstd, random),
     }
 }

@@ -20,6 +20,7 @@ impl State {
             covers: 0,
             names: None,
             cancelled: false,
+            call: 0,
             moved: 0,
             received: Vec::new(),
         };

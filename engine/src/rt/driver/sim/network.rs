@@ -75,12 +75,20 @@ pub(super) enum Packet {
     Room,
 }
 
+/// Who connects. The name of a flight is used again once it was cancelled; its call is not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller {
+    pub(super) node: NodeIndex,
+    pub(super) flight: FlightId,
+    pub(super) call: u64,
+}
+
 #[derive(Debug)]
 pub(super) enum NetEvent {
     /// A caller knocks.
-    Knock { from: NodeIndex, flight: FlightId, addr: SocketAddr, since: u64 },
+    Knock { caller: Caller, addr: SocketAddr, since: u64 },
     /// The answer to a knock.
-    Answer { from: NodeIndex, flight: FlightId, answer: Result<ConnId, Errno> },
+    Answer { caller: Caller, answer: Result<ConnId, Errno> },
     /// A packet reaches `side`.
     Arrive { conn: ConnId, side: Side, packet: Packet },
     /// A sender looks whether what it had held is through.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::network::{Conn, ConnId, End, ListenerId, Listening, NetEvent, Packet, Side};
+use super::network::{Caller, Conn, ConnId, End, ListenerId, Listening, NetEvent, Packet, Side};
 use super::state::{Event, Flight, FlightId, NodeIndex, State, What};
 use crate::rt::errno::Errno;
 use crate::rt::op::{Answer, Handle, Home, ListenOptions, Op};
@@ -16,10 +16,11 @@ impl State {
                 self.complete(node, id, result, Home::Nothing);
             }
             Op::Connect { addr } => {
-                let (addr, since) = (*addr, self.now);
-                self.machine(node).flights.insert(id, flight);
+                let (addr, since, call) = (*addr, self.now, self.network.fresh_id());
+                self.machine(node).flights.insert(id, Flight { call, ..flight });
                 let at = self.now + self.delay(node, self.node_at(node, addr.ip()));
-                let knock = NetEvent::Knock { from: node, flight: id, addr, since };
+                let caller = Caller { node, flight: id, call };
+                let knock = NetEvent::Knock { caller, addr, since };
                 self.schedule(at, Event::Net(knock));
             }
             Op::Accept { listener } => {
@@ -119,17 +120,24 @@ impl State {
 
     pub(super) fn net_event(&mut self, event: NetEvent) {
         match event {
-            NetEvent::Knock { from, flight, addr, since } => self.knock(from, flight, addr, since),
-            NetEvent::Answer { from, flight, answer } => self.answered(from, flight, answer),
+            NetEvent::Knock { caller, addr, since } => self.knock(caller, addr, since),
+            NetEvent::Answer { caller, answer } => self.answered(caller, answer),
             NetEvent::Arrive { conn, side, packet } => self.arrive(conn, side, packet),
             NetEvent::GiveUp { conn, side, round } => self.give_up(conn, side, round),
         }
     }
 
-    fn knock(&mut self, from: NodeIndex, flight: FlightId, addr: SocketAddr, since: u64) {
-        if !self.machine(from).flights.contains_key(&flight) {
+    /// Whether that very connect still waits.
+    fn calls(&mut self, caller: Caller) -> bool {
+        let flight = self.machine(caller.node).flights.get(&caller.flight);
+        flight.is_some_and(|flight| flight.call == caller.call)
+    }
+
+    fn knock(&mut self, caller: Caller, addr: SocketAddr, since: u64) {
+        if !self.calls(caller) {
             return;
         }
+        let from = caller.node;
         let to = self.node_at(from, addr.ip());
         let reachable = to.filter(|to| {
             self.machines[to.0 as usize].up && !self.network.cut.contains(&(from, *to))
@@ -140,23 +148,23 @@ impl State {
             Some(all) => {
                 let open: Vec<_> = all.iter().filter(|(_, room)| *room).collect();
                 match open.is_empty() {
-                    true => return self.knock_again(from, flight, addr, since),
+                    true => return self.knock_again(caller, addr, since),
                     false => Ok(open[self.random.index(open.len())].0),
                 }
             }
-            None => return self.knock_again(from, flight, addr, since),
+            None => return self.knock_again(caller, addr, since),
         };
         let at = self.now + self.delay(from, to);
         let answer = answer.map(|listener| self.establish(from, addr, listener));
-        self.schedule(at, Event::Net(NetEvent::Answer { from, flight, answer }));
+        self.schedule(at, Event::Net(NetEvent::Answer { caller, answer }));
     }
 
-    fn knock_again(&mut self, from: NodeIndex, flight: FlightId, addr: SocketAddr, since: u64) {
+    fn knock_again(&mut self, caller: Caller, addr: SocketAddr, since: u64) {
         let give_up = since + self.network.options.give_up.as_nanos() as u64;
         let again = self.now + 1_000_000_000;
         let event = match again < give_up {
-            true => NetEvent::Knock { from, flight, addr, since },
-            false => NetEvent::Answer { from, flight, answer: Err(Errno::ETIMEDOUT) },
+            true => NetEvent::Knock { caller, addr, since },
+            false => NetEvent::Answer { caller, answer: Err(Errno::ETIMEDOUT) },
         };
         self.schedule(again.min(give_up).max(self.now), Event::Net(event));
     }
@@ -184,8 +192,9 @@ impl State {
         conn
     }
 
-    fn answered(&mut self, from: NodeIndex, flight: FlightId, answer: Result<ConnId, Errno>) {
-        let landed = self.land(from, flight);
+    fn answered(&mut self, caller: Caller, answer: Result<ConnId, Errno>) {
+        let Caller { node: from, flight, .. } = caller;
+        let landed = if self.calls(caller) { self.land(from, flight) } else { None };
         if let Ok(conn) = answer {
             self.end(conn, Side::Caller).expected = false;
         }

@@ -76,6 +76,8 @@ pub(super) struct Flight {
     pub(super) covers: u64,
     pub(super) names: Option<NamesThen>,
     pub(super) cancelled: bool,
+    /// For a connect: its number, among all there ever were.
+    pub(super) call: u64,
     /// For a stream operation: bytes already moved.
     pub(super) moved: usize,
     /// For `RecvSome`: those bytes.

@@ -361,3 +361,35 @@ fn a_peer_that_is_gone_before_the_caller_hears_of_it_is_met_later() {
         assert!(world.run_to_end(again, LONG));
     }
 }
+
+/// The name of a cancelled connect goes to the next operation; its answer must not.
+#[test]
+fn a_connect_that_was_given_up_answers_nobody() {
+    for seed in 0..20 {
+        let mut world = World::new(seed);
+        let server = world.add_once(NodeOptions::default(), async |rt| {
+            let at = (std::net::Ipv4Addr::UNSPECIFIED, 9092).into();
+            let listener = rt.listen(at, crate::rt::ListenOptions::default()).await.unwrap();
+            let mut kept = Vec::new();
+            loop {
+                kept.push(listener.accept().await);
+            }
+        });
+        let address = (world.ip(server), 9092).into();
+        let client = world.add_once(NodeOptions::default(), async move |rt| {
+            let stream = loop {
+                if let Ok(stream) = rt.connect(address).await {
+                    break stream;
+                }
+            };
+            for micros in 1..60 {
+                let soon = Duration::from_micros(20 * micros);
+                drop(rt.timeout(soon, rt.connect(address)).await);
+                let buf = rt.arena().alloc(4096).unwrap();
+                let waited = rt.timeout(Duration::from_millis(2), stream.recv(buf, 0, 16)).await;
+                assert!(waited.is_err(), "nobody sent anything");
+            }
+        });
+        assert!(world.run_to_end(client, LONG));
+    }
+}
