@@ -9,7 +9,9 @@ import pathlib
 import shutil
 import signal
 import socket
+import struct
 import subprocess
+import sys
 import time
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
@@ -18,6 +20,10 @@ CACHE = pathlib.Path(os.environ.get("RINGMAIN_CACHE", REPOSITORY / ".cache")).re
 PYTHON = CACHE / "python" / "bin" / "python"
 RINGMAIN = pathlib.Path(os.environ.get("RINGMAIN", REPOSITORY / "target" / "release" / "ringmain"))
 START_DEADLINE_S = 30.0
+
+
+# Ended from outside, a harness still stops what it started.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 class Failure(Exception):
@@ -44,6 +50,18 @@ def accepts(port):
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
         return True
+    except OSError:
+        return False
+
+
+def answers(port, within_s=0.25):
+    """Whether a broker answers ApiVersions on the port. That it accepts is not enough: the kernel closes the sockets of a
+    killed process by and by, and until then may still complete a handshake on them."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), within_s) as connection:
+            connection.settimeout(within_s)
+            connection.sendall(struct.pack(">ihhih", 10, 18, 0, 1, -1))
+            return len(connection.recv(4)) == 4
     except OSError:
         return False
 
@@ -123,7 +141,7 @@ class Ringmain:
         return command
 
     def start(self):
-        """Starts the process and waits until it accepts a connection. Returns the seconds that took."""
+        """Starts the process and waits until it answers. Returns the seconds that took."""
         self.directory.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
         with open(self.directory / "broker.log", "ab") as log:
@@ -131,10 +149,10 @@ class Ringmain:
         while time.monotonic() < began + START_DEADLINE_S:
             if self.process.poll() is not None:
                 raise Failure(f"ringmain ended with {self.process.returncode} at start:\n{self.log_tail()}")
-            if accepts(self.port):
+            if answers(self.port):
                 return time.monotonic() - began
             time.sleep(0.005)
-        raise Failure(f"ringmain does not listen after {START_DEADLINE_S} s:\n{self.log_tail()}")
+        raise Failure(f"ringmain does not answer after {START_DEADLINE_S} s:\n{self.log_tail()}")
 
     def pid(self):
         return self.process.pid

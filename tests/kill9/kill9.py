@@ -2,7 +2,7 @@
 
 Two idempotent producers (librdkafka, acks=all) write to 12 partitions with small segments while the broker is killed at
 random moments and started again; a consumer follows all the while. After the last cycle the whole log is read and every
-promise checked (see checker.py). Each cycle prints how long the broker took to listen again and to acknowledge again.
+promise checked (see checker.py). Each cycle prints how long the broker took to answer again and to acknowledge again.
 
     kill9.py [--cycles N] [--broker ringmain|kafka] [--binary PATH] [--seed N] [--must-fail] [--self-test]
 
@@ -139,7 +139,7 @@ def one_cycle(number, broker, loads, rng):
     began = time.monotonic()
     listening = broker.start()
     wait_for_acks(loads, 1, f"cycle {number}")
-    print(f"cycle {number}: killed after {acked} acknowledged; listens after {listening * 1000:.0f} ms, "
+    print(f"cycle {number}: killed after {acked} acknowledged; answers after {listening * 1000:.0f} ms, "
           f"acknowledges after {(time.monotonic() - began) * 1000:.0f} ms", flush=True)
     return listening, time.monotonic() - began
 
@@ -214,7 +214,7 @@ def report(loads, follower, logs, times):
     acked = sum(len(acks) for load in loads for acks in load.acks)
     served, stored = sum(map(len, follower.served)), sum(map(len, logs))
     print(f"{acked} acknowledged, {stored} in the log, {served} served while it ran", flush=True)
-    for name, column in (("listens", 0), ("acknowledges", 1)):
+    for name, column in (("answers", 0), ("acknowledges", 1)):
         sorted_ms = sorted(time[column] * 1000 for time in times)
         if sorted_ms:
             print(f"{name} again: median {sorted_ms[len(sorted_ms) // 2]:.0f} ms, max {sorted_ms[-1]:.0f} ms", flush=True)
