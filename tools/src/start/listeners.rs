@@ -1,6 +1,8 @@
 //! From `listeners` and `advertised.listeners` to sockets and to what clients are told.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use net::node::Bind;
@@ -88,10 +90,11 @@ impl Plan {
     /// Whether every port is free. Shards bind with SO_REUSEPORT, which would let a second broker
     /// of the same user in without a word; so each address is bound once without it first.
     pub(super) fn check_ports(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + LINGER_MAX;
         for bind in &self.binds {
-            match TcpListener::bind(bind.address) {
+            match bind_once_free(bind.address, deadline) {
                 Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                Err(error) if error.kind() == ErrorKind::AddrInUse => {
                     let holder = super::host::port_holder(bind.address.port());
                     let holder = holder.map_or(String::new(), |who| format!(" by {who}"));
                     bail!(
@@ -110,6 +113,24 @@ impl Plan {
         Ok(())
     }
 }
+
+/// Binds `address`. A port that is taken while no process holds it is a killed node's: the kernel takes
+/// its rings apart, and with them the sockets that were accepting, only after the process is gone
+/// (seen: 3 to 10 ms, more under load). Such a port is waited for until `deadline`.
+fn bind_once_free(address: SocketAddr, deadline: Instant) -> std::io::Result<TcpListener> {
+    loop {
+        let bound = TcpListener::bind(address);
+        let taken = bound.as_ref().is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
+        let held = || super::host::port_holder(address.port()).is_some();
+        if !taken || Instant::now() >= deadline || held() {
+            return bound;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// How long a start waits for the sockets of a node that was killed just before.
+const LINGER_MAX: Duration = Duration::from_secs(2);
 
 /// The addresses that a listener's host stands for. `localhost` is both families whatever the
 /// host's name service says, since clients may be told either first.
