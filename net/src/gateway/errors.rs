@@ -100,9 +100,9 @@ pub fn controller(error: &ControllerError) -> ErrorCode {
 #[must_use]
 pub fn config(error: &ConfigError) -> ErrorCode {
     match error {
-        ConfigError::NullValue { .. } | ConfigError::UnknownOperation { .. } => {
-            ErrorCode::INVALID_REQUEST
-        }
+        ConfigError::NullValue { .. }
+        | ConfigError::UnknownOperation { .. }
+        | ConfigError::Twice { .. } => ErrorCode::INVALID_REQUEST,
         _ => ErrorCode::INVALID_CONFIG,
     }
 }

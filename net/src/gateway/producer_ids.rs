@@ -40,8 +40,9 @@ pub(super) async fn handle(call: Call) -> Handled {
     })
 }
 
+/// A producer names its id and its epoch together or not at all; with no transactional id both are
+/// then ignored, as Apache Kafka does.
 fn refusal(gateway: &Gateway, request: &InitProducerIdRequest<'_>) -> Option<ErrorCode> {
-    // From version 3 on a producer may say who it was; half of it means nothing.
     if (request.producer_id == -1) != (request.producer_epoch == -1) {
         return Some(ErrorCode::INVALID_REQUEST);
     }

@@ -46,7 +46,7 @@ pub enum ControllerError {
     /// 40 INVALID_CONFIG: a config of a topic that is to be created.
     #[error("{0}")]
     InvalidConfig(ConfigError),
-    /// 40 INVALID_CONFIG, or 42 INVALID_REQUEST for a null value and an unknown operation.
+    /// 40 INVALID_CONFIG, or 42 INVALID_REQUEST for a null value, an unknown operation, a key named twice.
     #[error("{0}")]
     Config(ConfigError),
     /// 42 INVALID_REQUEST: the same topic or resource stands twice in the request.
