@@ -15,8 +15,9 @@
 //! Sources: Kafka's `LogValidator`, `UnifiedLog.analyzeAndValidateRecords`, `ProduceRequest`.
 
 use super::error::{RECORD_ERRORS_MAX, RecordError, RecordFault};
+use super::records::Skimmed;
 use super::view::NO_TIMESTAMP;
-use super::{BatchError, BatchView, Codec, Record, TimestampType};
+use super::{BatchError, BatchView, Codec, TimestampType};
 use crate::types::{Offset, ProducerEpoch, ProducerId};
 
 /// Who sends the batch.
@@ -218,7 +219,7 @@ fn walk(batch: &BatchView<'_>, rules: &Rules) -> Result<Walked, BatchError> {
         max_timestamp: NO_TIMESTAMP,
         max_timestamp_delta: 0,
     };
-    while let Some(record) = records.next() {
+    while let Some(record) = records.skim() {
         let record = record?;
         if record.offset_delta != record.index {
             let (index, offset_delta) = (record.index, record.offset_delta);
@@ -248,12 +249,8 @@ fn walk(batch: &BatchView<'_>, rules: &Rules) -> Result<Walked, BatchError> {
 }
 
 #[inline]
-fn record_fault(
-    record: &Record<'_>,
-    rules: &Rules,
-    limits: &TimestampLimits,
-) -> Option<RecordFault> {
-    if rules.compacted && record.key.is_none() {
+fn record_fault(record: &Skimmed, rules: &Rules, limits: &TimestampLimits) -> Option<RecordFault> {
+    if rules.compacted && !record.has_key {
         return Some(RecordFault::NullKey);
     }
     let timestamp_ms = record.timestamp_ms;

@@ -32,6 +32,14 @@ pub struct Record<'r> {
     pub headers: Headers<'r>,
 }
 
+/// What the append path looks at in a record.
+pub(super) struct Skimmed {
+    pub(super) index: i32,
+    pub(super) offset_delta: i32,
+    pub(super) timestamp_ms: i64,
+    pub(super) has_key: bool,
+}
+
 /// One header of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header<'r> {
@@ -110,9 +118,43 @@ impl<'a> Records<'a> {
     /// # Errors
     /// [`BatchError::Malformed`] with the record's index, `Undecodable` or `Bomb`. After an error the
     /// position is undefined: stop.
-    #[inline]
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Option<Result<Record<'_>, BatchError>> {
+        let (base_offset, index) = (self.base_offset, self.index);
+        let (base_timestamp, append_time) = (self.base_timestamp, self.append_time);
+        let parts = match self.advance()? {
+            Ok(parts) => parts,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(Ok(Record {
+            index,
+            offset: Offset(base_offset.wrapping_add(i64::from(parts.offset_delta))),
+            offset_delta: parts.offset_delta,
+            timestamp_ms: append_time
+                .unwrap_or_else(|| base_timestamp.wrapping_add(parts.timestamp_delta)),
+            key: parts.key,
+            value: parts.value,
+            headers: parts.headers,
+        }))
+    }
+
+    /// As [`Self::next`], but only what the append path looks at: this is the broker's one piece of
+    /// work per record, so it is kept free of everything else.
+    #[inline(always)]
+    pub(super) fn skim(&mut self) -> Option<Result<Skimmed, BatchError>> {
+        let (index, base_timestamp, append_time) =
+            (self.index, self.base_timestamp, self.append_time);
+        Some(self.advance()?.map(|parts| Skimmed {
+            index,
+            offset_delta: parts.offset_delta,
+            timestamp_ms:
+                append_time.unwrap_or_else(|| base_timestamp.wrapping_add(parts.timestamp_delta)),
+            has_key: parts.key.is_some(),
+        }))
+    }
+
+    #[inline(always)]
+    fn advance(&mut self) -> Option<Result<Parts<'_>, BatchError>> {
         if self.index >= self.count {
             return None;
         }
@@ -122,20 +164,7 @@ impl<'a> Records<'a> {
             Source::Slice(rest) => take_frame(rest).map_err(|what| malformed(index, what)),
             Source::Stream(stream) => stream.take_frame(index),
         };
-        Some(frame.and_then(|frame| {
-            let parts = parse(frame).map_err(|what| malformed(index, what))?;
-            Ok(Record {
-                index,
-                offset: Offset(self.base_offset.wrapping_add(i64::from(parts.offset_delta))),
-                offset_delta: parts.offset_delta,
-                timestamp_ms: self
-                    .append_time
-                    .unwrap_or_else(|| self.base_timestamp.wrapping_add(parts.timestamp_delta)),
-                key: parts.key,
-                value: parts.value,
-                headers: parts.headers,
-            })
-        }))
+        Some(frame.and_then(|frame| parse(frame).map_err(|what| malformed(index, what))))
     }
 
     /// Whether nothing follows the records taken so far.
@@ -150,13 +179,14 @@ impl<'a> Records<'a> {
     }
 }
 
+#[cold]
 fn malformed(index: i32, what: &'static str) -> BatchError {
     BatchError::Malformed { index, what }
 }
 
 const BAD_LENGTH: &str = "record length";
 
-#[inline]
+#[inline(always)]
 fn take_frame<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], &'static str> {
     let (length, prefix) = read_i32(rest).ok_or(BAD_LENGTH)?;
     let length = usize::try_from(length).map_err(|_| BAD_LENGTH)?;
@@ -175,7 +205,7 @@ struct Parts<'r> {
     headers: Headers<'r>,
 }
 
-#[inline]
+#[inline(always)]
 fn parse(frame: &[u8]) -> Result<Parts<'_>, &'static str> {
     // The attributes byte of a record has no meaning yet and is ignored, as Kafka does.
     let (_attributes, rest) = frame.split_first().ok_or("record attributes")?;
@@ -200,14 +230,14 @@ struct Cursor<'r> {
 }
 
 impl<'r> Cursor<'r> {
-    #[inline]
+    #[inline(always)]
     fn i32(&mut self) -> Option<i32> {
         let (value, taken) = read_i32(self.bytes)?;
         self.bytes = &self.bytes[taken..];
         Some(value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn i64(&mut self) -> Option<i64> {
         let (value, taken) = read_i64(self.bytes)?;
         self.bytes = &self.bytes[taken..];
@@ -215,7 +245,7 @@ impl<'r> Cursor<'r> {
     }
 
     /// Length -1 is null; any other negative length is an error.
-    #[inline]
+    #[inline(always)]
     fn nullable(&mut self) -> Option<Option<&'r [u8]>> {
         match self.i32()? {
             -1 => Some(None),
@@ -223,7 +253,7 @@ impl<'r> Cursor<'r> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, length: i32) -> Option<&'r [u8]> {
         let (taken, rest) = self.bytes.split_at_checked(usize::try_from(length).ok()?)?;
         self.bytes = rest;

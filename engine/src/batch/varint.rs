@@ -8,7 +8,7 @@
 ///
 /// Returns the value and how many bytes it took, or `None` when the bytes end inside it, when it is
 /// longer than 5 bytes, or when it does not fit into 32 bits.
-#[inline]
+#[inline(always)]
 pub(super) fn read_i32(bytes: &[u8]) -> Option<(i32, usize)> {
     let (raw, taken) = read_short(bytes).or_else(|| read_raw(bytes, 5))?;
     let raw = u32::try_from(raw).ok()?;
@@ -16,7 +16,7 @@ pub(super) fn read_i32(bytes: &[u8]) -> Option<(i32, usize)> {
 }
 
 /// Reads a zigzag `i64` at the front of `bytes`; `None` as for [`read_i32`], with 10 bytes and 64 bits.
-#[inline]
+#[inline(always)]
 pub(super) fn read_i64(bytes: &[u8]) -> Option<(i64, usize)> {
     let (raw, taken) = read_short(bytes).or_else(|| read_raw(bytes, 10))?;
     Some((((raw >> 1) as i64) ^ -((raw & 1) as i64), taken))
