@@ -143,12 +143,11 @@ fn draw_limits(random: &mut Random) -> Limits {
     squeeze(300, |to, tight| to.segment_allocate_bytes_max = tight.segment_allocate_bytes_max);
     squeeze(300, |to, tight| to.open_segment_files_max = tight.open_segment_files_max);
     squeeze(200, |to, tight| to.mesh_credits_per_peer = tight.mesh_credits_per_peer);
-    squeeze(200, |to, tight| to.mesh_requests_per_turn = tight.mesh_requests_per_turn);
     squeeze(200, |to, tight| {
         to.requests_in_flight_per_connection_max = tight.requests_in_flight_per_connection_max;
     });
     squeeze(200, |to, tight| {
-        to.appends_waiting_per_shard_max = tight.appends_waiting_per_shard_max
+        to.appends_waiting_per_shard_max = tight.appends_waiting_per_shard_max;
     });
     squeeze(200, |to, tight| to.parked_fetches_per_shard_max = tight.parked_fetches_per_shard_max);
     squeeze(300, |to, tight| to.metadata_log_bytes_max = tight.metadata_log_bytes_max);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use engine::journal::{MetaLog, meta_journal_config};
 use engine::rt::sync::{Either, Event, first_of, join_all};
 use engine::rt::{Group, Rt};
-use engine::shard::{Fate, PartitionSettings, RecoveryReport, recover};
+use engine::shard::{Fate, PartitionSettings, RecoveryReport, StoreConfig, recover};
 use engine::types::{PartitionId, ShardId, TopicId};
 use replication::controller::{
     AlterResource, BrokerRegistration, ReplaceResource, TopicDefaults, allocate_producer_ids,
