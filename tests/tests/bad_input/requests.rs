@@ -114,7 +114,7 @@ fn fetches_that_are_refused() {
                     topic: "nope",
                     partitions: vec![p.clone()],
                     ..FetchTopic::default()
-                }]
+                }];
             }),
             ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         ),

@@ -4,7 +4,7 @@
 //! (told from lifetimes by the closing quote), and counts braces to find the end of an item.
 
 /// `text` with the inside of comments and literals replaced by spaces; lines and columns stay where they were.
-pub fn code_of(text: &str) -> String {
+pub(crate) fn code_of(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut code = String::with_capacity(text.len());
     let mut at = 0;
@@ -23,7 +23,7 @@ pub fn code_of(text: &str) -> String {
 }
 
 /// `code` (from [`code_of`]) without the items that `#[cfg(test)]` guards; their lines stay, empty.
-pub fn without_tests(code: &str) -> String {
+pub(crate) fn without_tests(code: &str) -> String {
     let mut out = String::with_capacity(code.len());
     let mut rest = code;
     while let Some(start) = rest.find("#[cfg(test)]") {
@@ -37,7 +37,7 @@ pub fn without_tests(code: &str) -> String {
 }
 
 /// Whether `word` stands in `code` with no letter, digit or underscore on either side.
-pub fn has_word(code: &str, word: &str) -> bool {
+pub(crate) fn has_word(code: &str, word: &str) -> bool {
     let bounded = |at: usize| {
         let before = code[..at].bytes().next_back().is_some_and(is_word);
         let after = code[at + word.len()..].bytes().next().is_some_and(is_word);
