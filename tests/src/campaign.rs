@@ -99,6 +99,7 @@ mod tests {
             seed,
             trace_hash: seed * 7,
             trace: Vec::new(),
+            events: Vec::new(),
             violations: if bad { vec![violation] } else { Vec::new() },
             figures: Figures { acked: 1, ..Figures::default() },
         }

@@ -216,6 +216,28 @@ impl History {
         (self.batches.len() - 1) as u32
     }
 
+    /// The events as text, one per line; batches are told in full when they go out.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let line = |(moment, event): (Moment, &Event)| match event {
+            Event::Sent(batch) => {
+                format!("{moment} Sent({batch}) {:?}", self.batches[*batch as usize])
+            }
+            Event::Polled(poll) => format!(
+                "{moment} Polled {:?} {} from {}: {} records, high watermark {}, log start {}, asked at {}",
+                poll.reader,
+                poll.place,
+                poll.from,
+                poll.records.len(),
+                poll.high_watermark,
+                poll.log_start,
+                poll.since
+            ),
+            other => format!("{moment} {other:?}"),
+        };
+        self.events.iter().enumerate().map(line).collect()
+    }
+
     /// Whether any producer has not finished.
     #[must_use]
     pub fn producing(&self) -> bool {

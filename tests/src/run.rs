@@ -96,6 +96,8 @@ pub struct Verdict {
     pub trace_hash: u64,
     /// The trace, if it was kept.
     pub trace: Vec<String>,
+    /// What the clients saw, if the trace was kept.
+    pub events: Vec<String>,
     /// What is wrong.
     pub violations: Vec<Violation>,
     /// What happened.
@@ -130,6 +132,10 @@ pub(crate) fn judge(options: &RunOptions, play: impl FnOnce(&mut Cluster)) -> Ve
         seed: options.seed,
         trace_hash: cluster.world.trace_hash(),
         trace: cluster.world.trace_lines(),
+        events: match options.trace_text {
+            true => cluster.history.lock().lines(),
+            false => Vec::new(),
+        },
         violations,
         figures: Figures {
             io_steps: cluster.world.io_count(cluster.broker()),

@@ -4,9 +4,10 @@
 //! fails is enough to run it again: the command, and with `--trace` every step of it.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use ringmain_tests::campaign::{Campaign, Sum};
 use ringmain_tests::every_io::EveryIo;
@@ -40,7 +41,10 @@ pub(crate) struct Arguments {
     step: Option<u64>,
     /// Write every step of a single run to this file.
     #[arg(long, value_name = "FILE", requires = "seed")]
-    trace: Option<std::path::PathBuf>,
+    trace: Option<PathBuf>,
+    /// Write what the clients of a single run saw to this file.
+    #[arg(long, value_name = "FILE", requires = "seed")]
+    events: Option<PathBuf>,
     /// A bug on purpose: the run succeeds when it is found.
     #[cfg(feature = "planted-bugs")]
     #[arg(long, value_enum)]
@@ -123,7 +127,7 @@ impl Arguments {
 
     fn single(&self, seed: u64) -> anyhow::Result<()> {
         let started = Instant::now();
-        let trace_text = self.trace.is_some();
+        let trace_text = self.trace.is_some() || self.events.is_some();
         let verdict = run(&RunOptions { trace_text, ..self.options(seed) });
         self.write_trace(&verdict)?;
         let mut out = std::io::stdout().lock();
@@ -146,7 +150,7 @@ impl Arguments {
     }
 
     fn every_io(&self, seed: u64) -> anyhow::Result<()> {
-        let trace_text = self.trace.is_some();
+        let trace_text = self.trace.is_some() || self.events.is_some();
         let scenario = EveryIo::new(RunOptions { trace_text, ..self.options(seed) });
         let started = Instant::now();
         if let Some(step) = self.step {
@@ -211,10 +215,12 @@ impl Arguments {
     }
 
     fn write_trace(&self, verdict: &Verdict) -> anyhow::Result<()> {
-        if let Some(path) = &self.trace {
-            let mut text = verdict.trace.join("\n");
+        for (path, lines) in [(&self.trace, &verdict.trace), (&self.events, &verdict.events)] {
+            let Some(path) = path else { continue };
+            let mut text = lines.join("\n");
             text.push('\n');
-            std::fs::write(path, text)?;
+            std::fs::write(path, text)
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(())
     }

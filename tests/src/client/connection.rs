@@ -226,6 +226,10 @@ async fn read_loop(inner: Rc<Inner>) {
     while !inner.broken.get() {
         let (result, home) = inner.stream.recv(buffer, 0, RECV_BYTES).await;
         buffer = home;
+        if inner.broken.get() {
+            // Given up meanwhile: what still comes has nobody waiting.
+            return;
+        }
         match result {
             Ok(0) | Err(_) => inner.fail(),
             Ok(count) => {
