@@ -36,6 +36,18 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// What kind of mistake it is: each kind has a log line of its own for the same client.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::TlsClientHello => "TLS on a Kafka port",
+            Self::Http => "HTTP on a Kafka port",
+            Self::Negative(_) | Self::Short(_) | Self::TooLarge { .. } => "bad frame",
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -111,6 +123,12 @@ mod tests {
         for (prefix, refusal) in rows {
             assert_eq!(frame_length(prefix, LIMIT), Err(refusal), "{prefix:?}");
         }
+    }
+
+    #[test]
+    fn a_client_that_makes_two_mistakes_is_told_of_both() {
+        let kinds = [Refusal::TlsClientHello, Refusal::Http, Refusal::Short(0)].map(|r| r.kind());
+        assert!(kinds[0] != kinds[1] && kinds[1] != kinds[2] && kinds[0] != kinds[2], "{kinds:?}");
     }
 
     #[test]

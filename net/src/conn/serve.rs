@@ -221,8 +221,13 @@ pub async fn connection<S: Service>(shared: Shared<S>, stream: Stream, client: C
     stream.shutdown();
     shared.counters.connections_closed.add_one();
     count(&shared.counters, &ending);
-    if let Ending::Refused(_) | Ending::TooSlow = &ending {
-        let complaint = Complaint::of_connection("bad frame", ending.to_string());
+    let kind = match &ending {
+        Ending::Refused(refusal) => Some(refusal.kind()),
+        Ending::TooSlow => Some("slow peer"),
+        _ => None,
+    };
+    if let Some(kind) = kind {
+        let complaint = Complaint::of_connection(kind, ending.to_string());
         shared.service.complain(&client, &complaint);
     }
     ending
