@@ -1,9 +1,7 @@
 //! What runs on each shard, and the threads that run it in production.
 
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 
 use engine::rt::mesh::{Mesh, Port, mesh};
@@ -61,20 +59,14 @@ struct MeshPost {
 
 impl Post for MeshPost {
     fn call(&self, to: ShardId, request: ShardRequest) -> LocalFuture<ShardReply> {
-        let mesh = self.mesh.clone();
-        let mut asking: Pin<Box<_>> = Box::pin(async move {
-            match mesh.call(to, request).await {
+        let answer = self.mesh.call(to, request);
+        Box::pin(async move {
+            match answer.await {
                 Ok(reply) => reply,
                 // The other shard has ended, and so will this one: nobody goes on from here.
                 Err(_) => std::future::pending().await,
             }
-        });
-        // The first poll takes the credit, or a place in the line for one; so the order of these
-        // calls is the order of the requests. Whoever awaits the future polls it again.
-        match asking.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(reply) => Box::pin(std::future::ready(reply)),
-            Poll::Pending => asking,
-        }
+        })
     }
 }
 

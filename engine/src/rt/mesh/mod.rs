@@ -3,8 +3,9 @@
 //!
 //! It cannot deadlock. A request takes one of its pair's credits and keeps it until its answer is
 //! here; a ring has room for every request and every answer that credits allow, so that pushing
-//! never finds it full, and no shard ever waits on a ring. Who has no credit waits in line, as a
-//! task. Views lent with a message go home on a list whose room was reserved when they were lent
+//! never finds it full, and no shard ever waits on a ring. A request without a credit waits in its
+//! pair's line: it is sent from there when a credit comes home, not when its caller has its turn, so
+//! that requests arrive in the order of their calls. Views lent with a message go home on a list whose room was reserved when they were lent
 //! ([`Lent`](crate::memory::Lent)).
 //!
 //! A push wakes the other shard's pump like any task; the protocol is in `wakeup.rs` and
@@ -16,8 +17,9 @@ mod knock;
 mod tests;
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,7 +28,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use slab::Slab;
 
 use self::knock::Knock;
-use super::sync::{OneSender, Semaphore, oneshot};
+use super::sync::{OneSender, oneshot};
 use super::{Group, Rt};
 use crate::types::ShardId;
 
@@ -111,7 +113,8 @@ impl<Req: 'static, Rep: 'static> Port<Req, Rep> {
             out: RefCell::new(half.out),
             inward: RefCell::new(half.inward),
             peer: half.peer,
-            credits: Semaphore::new(self.credits),
+            credits: Cell::new(self.credits),
+            line: RefCell::new(VecDeque::new()),
             waiting: RefCell::new(Slab::new()),
         });
         let inner = Rc::new(Inner {
@@ -140,7 +143,10 @@ struct Link<Req, Rep> {
     out: RefCell<Producer<Envelope<Req, Rep>>>,
     inward: RefCell<Consumer<Envelope<Req, Rep>>>,
     peer: Arc<Knock>,
-    credits: Semaphore,
+    /// Requests that may be sent without waiting.
+    credits: Cell<usize>,
+    /// Requests that wait for a credit, in the order of their calls.
+    line: RefCell<VecDeque<(Req, OneSender<Rep>)>>,
     waiting: RefCell<Slab<OneSender<Rep>>>,
 }
 
@@ -171,30 +177,25 @@ impl<Req, Rep> fmt::Debug for Mesh<Req, Rep> {
 }
 
 impl<Req: 'static, Rep: 'static> Mesh<Req, Rep> {
-    /// Asks shard `to` and waits for its answer. Requests of one shard to another are handled in
-    /// the order in which they got their credits. Dropping the future before it has a credit sends
-    /// nothing; after that the request is handled and its answer dropped.
+    /// Asks shard `to`; the future is its answer. Requests of one shard to another are handled in the
+    /// order of these calls, whether and whenever the futures are polled. Dropping the future drops
+    /// the answer, not the request.
     ///
     /// # Errors
     /// [`Unanswered`] when the other shard is ending.
     ///
     /// # Panics
     /// If there is no such shard.
-    pub async fn call(&self, to: ShardId, request: Req) -> Result<Rep, Unanswered> {
-        let link = self.inner.link(to);
-        link.credits.take(1).await;
-        if link.peer.has_ended() {
-            // Nobody takes anything out of that ring any more.
-            link.credits.give(1);
-            return Err(Unanswered);
-        }
+    pub fn call(
+        &self,
+        to: ShardId,
+        request: Req,
+    ) -> impl Future<Output = Result<Rep, Unanswered>> + use<Req, Rep> {
         let (sender, receiver) = oneshot();
-        let ticket = link.waiting.borrow_mut().insert(sender);
-        link.push(Envelope::Request { ticket, request });
-        if link.peer.has_ended() {
-            self.inner.give_up(link);
-        }
-        receiver.await.ok_or(Unanswered)
+        let link = self.inner.link(to);
+        link.line.borrow_mut().push_back((request, sender));
+        link.send_line();
+        async move { receiver.await.ok_or(Unanswered) }
     }
 
     /// Handles requests from now on. `handler` is called for each, on this shard, and must not
@@ -219,7 +220,7 @@ impl<Req: 'static, Rep: 'static> Mesh<Req, Rep> {
     /// Requests to `to` that may be sent without waiting.
     #[must_use]
     pub fn free_credits(&self, to: ShardId) -> usize {
-        self.inner.link(to).credits.available()
+        self.inner.link(to).credits.get()
     }
 }
 
@@ -228,6 +229,29 @@ impl<Req, Rep> Link<Req, Rep> {
         let pushed = self.out.borrow_mut().push(envelope);
         assert!(pushed.is_ok(), "a ring has room for all that credits allow");
         self.peer.knock();
+    }
+
+    /// Sends from the line as far as credits reach. Nobody takes anything out of the ring of a peer
+    /// that has ended, so then the line is given up.
+    fn send_line(&self) {
+        while self.credits.get() > 0 && !self.peer.has_ended() {
+            let next = self.line.borrow_mut().pop_front();
+            let Some((request, sender)) = next else { return };
+            self.credits.set(self.credits.get() - 1);
+            let ticket = self.waiting.borrow_mut().insert(sender);
+            self.push(Envelope::Request { ticket, request });
+        }
+        if self.peer.has_ended() {
+            self.give_up();
+        }
+    }
+
+    /// The other shard has ended: nobody waits for it any more, and nobody will in vain.
+    fn give_up(&self) {
+        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
+        let line = std::mem::take(&mut *self.line.borrow_mut());
+        self.credits.set(self.credits.get() + waiting.len());
+        drop((waiting, line));
     }
 
     fn pop(&self) -> Option<Envelope<Req, Rep>> {
@@ -256,7 +280,7 @@ impl<Req: 'static, Rep: 'static> Inner<Req, Rep> {
                 left -= 1;
             }
             if self.link(from).peer.has_ended() {
-                self.give_up(self.link(from));
+                self.link(from).give_up();
             }
         }
         if left == 0 {
@@ -287,16 +311,11 @@ impl<Req: 'static, Rep: 'static> Inner<Req, Rep> {
                     // The caller may be gone.
                     let _ = sender.send(answer);
                 }
-                link.credits.give(1);
+                link.credits.set(link.credits.get() + 1);
+                link.send_line();
             }
         }
         true
-    }
-
-    /// The other shard has ended: nobody waits for it any more, and nobody will in vain.
-    fn give_up(&self, link: &Link<Req, Rep>) {
-        let waiting = std::mem::take(&mut *link.waiting.borrow_mut());
-        link.credits.give(waiting.len());
     }
 }
 
@@ -349,7 +368,7 @@ impl<Req, Rep> Drop for Ending<Req, Rep> {
         let handler = inner.handler.borrow_mut().take();
         drop(handler);
         for link in &inner.links {
-            inner.give_up(link);
+            link.give_up();
             link.peer.knock();
         }
     }

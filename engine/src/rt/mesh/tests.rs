@@ -170,3 +170,43 @@ fn callers_learn_that_a_shard_has_ended() {
         }),
     ]);
 }
+
+/// Requests that waited for a credit used to be sent when their callers had their turn, so two
+/// produce requests of one connection could overtake each other on the way to the owner of their
+/// partition (found by a simulated world with two credits). The order of the calls is the order of
+/// arrival, whoever is polled first, or never.
+#[test]
+fn requests_without_credit_arrive_in_the_order_of_their_calls() {
+    for seed in 0..20 {
+        let mut world = World::new(seed);
+        let make = || {
+            let mut ports = mesh::<u32, u32>(2, 2).into_iter();
+            let (caller, callee) = (ports.next().unwrap(), ports.next().unwrap());
+            vec![
+                shard_main(async move |rt: Rt| {
+                    let net = caller.attach(&rt);
+                    let calls: Vec<_> = (0..40)
+                        .map(|number| {
+                            let call = net.call(ShardId(1), number);
+                            rt.spawn(Group::Produce, call)
+                        })
+                        .collect();
+                    for (number, call) in calls.into_iter().enumerate() {
+                        assert_eq!(call.await, Ok(Ok(number as u32)));
+                    }
+                }),
+                shard_main(async move |rt: Rt| {
+                    let net = callee.attach(&rt);
+                    let due = Cell::new(0);
+                    net.serve(move |_, number, replier| {
+                        assert_eq!(number, due.replace(number + 1));
+                        replier.reply(number);
+                    });
+                    rt.sleep(Duration::from_secs(1)).await;
+                }),
+            ]
+        };
+        let node = world.add_node(NodeOptions::default(), make);
+        assert!(world.run_to_end(node, Duration::from_secs(60)));
+    }
+}
