@@ -264,7 +264,7 @@ impl MetaLog {
     async fn checkpoint(&self) -> Result<(), Errno> {
         let (body, state_position, replay_from) = {
             let kept = self.kept.borrow();
-            let position = self.journal.pushed_end();
+            let position = self.journal.cut();
             let oldest = kept.places.front().map_or(position, |(_, place)| *place);
             (kept.encode(), position, oldest.min(position))
         };

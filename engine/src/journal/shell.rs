@@ -247,6 +247,15 @@ impl Journal {
         self.inner.state.borrow().writer.pushed_end()
     }
 
+    /// Ends the group commit that collects. What is pushed from now on lies at or past the position
+    /// returned, and nothing that was pushed before does: the position of a snapshot.
+    #[must_use]
+    pub fn cut(&self) -> u64 {
+        let position = self.inner.state.borrow_mut().writer.close_frame();
+        self.inner.news.notify_all();
+        position
+    }
+
     /// The failure that fenced the journal, if one did.
     #[must_use]
     pub fn fenced(&self) -> Option<Errno> {

@@ -167,18 +167,27 @@ impl Writer {
         self.launch_position + self.closed_bytes
     }
 
+    /// Ends the frame that collects, so that what is pushed from now on lies in a later one, at or
+    /// past the position returned. A state "as of" a position needs that: an entry counts as part of
+    /// it by the position of its frame.
+    pub fn close_frame(&mut self) -> u64 {
+        let bytes = self.collecting_bytes();
+        if bytes > 0 {
+            let frame = self.collecting.take().expect("it has bytes");
+            self.closed_bytes += bytes;
+            self.closed.push_back(frame);
+        }
+        self.collect_position()
+    }
+
     /// Makes room for an entry with so many inline bytes. Returns the position of its frame.
     ///
     /// # Errors
     /// When the arena is full; nothing changed for what was pushed before.
     pub fn prepare(&mut self, inline_bytes: usize, arena: &Arena) -> Result<u64, ArenaFull> {
         if self.collecting.as_ref().is_some_and(|c| !c.builder.fits(inline_bytes)) {
-            let bytes = self.collecting_bytes();
-            let full = self.collecting.take().expect("it was just there");
-            if bytes > 0 {
-                self.closed_bytes += bytes;
-                self.closed.push_back(full);
-            }
+            self.close_frame();
+            self.collecting = None;
         }
         if self.collecting.is_none() {
             let least = whole_blocks(FRAME_HEADER_BYTES + ENTRY_HEADER_BYTES + inline_bytes);

@@ -258,7 +258,7 @@ impl Inner {
     fn snapshot(&self) -> (u64, u64, Vec<u8>) {
         let now = self.rt.wall_ms();
         let mut slots = self.slots.borrow_mut();
-        let state_position = self.journal.pushed_end();
+        let state_position = self.journal.cut();
         let mut states = Vec::with_capacity(slots.len());
         let mut replay_from = state_position;
         for slot in slots.values_mut() {
