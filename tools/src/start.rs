@@ -87,7 +87,7 @@ impl Arguments {
                 limits,
             }),
             #[cfg(feature = "planted-bugs")]
-            planted: Default::default(),
+            planted: planted(),
         };
         let cores = host::cores(&facts, shards);
         let node = Node::start(config.clone(), &cores);
@@ -161,4 +161,14 @@ fn start_log() {
     // A second call happens in tests only, and then the first one's choice stands.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let _ = log.with_ansi(crate::output::uses_colour()).try_init();
+}
+
+/// The bug that `RINGMAIN_PLANT` names, for the kill loop (tests/kill9) to find.
+#[cfg(feature = "planted-bugs")]
+fn planted() -> engine::journal::Planted {
+    let named = |bug: &str| std::env::var("RINGMAIN_PLANT").is_ok_and(|name| name == bug);
+    engine::journal::Planted {
+        ack_before_submit: named("ack-before-submit"),
+        missing_flush: named("missing-flush"),
+    }
 }
