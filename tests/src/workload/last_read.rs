@@ -17,7 +17,7 @@ pub(super) async fn read_whole(actor: &mut Actor, topic: Topic, name: &TopicName
     let mut consumer = Consumer::new(actor.dial());
     let reader = Reader { reader: actor.history.lock().fresh(), assignment: 0 };
     let positions = (0..partitions).map(|partition| (partition, 0)).collect();
-    let mut reading = Reading { topic, name: name.clone(), reader, positions };
+    let mut reading = Reading { topic, name: name.clone(), reader, positions, turn: 0 };
     for index in 0..reading.positions.len() {
         loop {
             if let Ok(start) = reading.list(&mut admin, index, Wanted::Earliest).await {
