@@ -102,7 +102,8 @@ pub fn config(error: &ConfigError) -> ErrorCode {
     match error {
         ConfigError::NullValue { .. }
         | ConfigError::UnknownOperation { .. }
-        | ConfigError::Twice { .. } => ErrorCode::INVALID_REQUEST,
+        | ConfigError::Twice { .. }
+        | ConfigError::ReadOnly { .. } => ErrorCode::INVALID_REQUEST,
         _ => ErrorCode::INVALID_CONFIG,
     }
 }

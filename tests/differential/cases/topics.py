@@ -207,11 +207,38 @@ def describe_keys(session):
     return told(describe(session, TOPIC, "g-keys", ["no.such.key", "cleanup.policy"]))
 
 
+def told_synonyms(session, name, keys):
+    """[key, value, source] for every place that is named, by config."""
+    result = describe(session, TOPIC, name, keys, synonyms=True)
+    return {each["Name"]: [[s["Name"], s["Value"], s["Source"]] for s in each["Synonyms"]] for each in result["Configs"]}
+
+
 @case("DescribeConfigs: synonyms")
 def synonyms(session):
-    create(session, "g-synonyms", configs={"retention.ms": "5000"})
-    result = describe(session, TOPIC, "g-synonyms", ["retention.ms", "segment.bytes"], synonyms=True)
-    return {each["Name"]: [[s["Name"], s["Value"], s["Source"]] for s in each["Synonyms"]] for each in result["Configs"]}
+    create(session, "g-synonyms", configs={"retention.ms": "5000", "segment.jitter.ms": "7"})
+    return told_synonyms(session, "g-synonyms", [
+        "retention.ms", "segment.ms", "segment.jitter.ms", "segment.bytes", "max.message.bytes", "cleanup.policy",
+        "follower.replication.throttled.replicas"])
+
+
+@case("DescribeConfigs: synonyms of which one is set on the broker")
+def synonyms_of_the_broker(session):
+    create(session, "g-of-the-broker")
+    broker = str(own_id(session))
+    answer = [alter(session, broker, ("log.retention.ms", SET, "777"), ("log.roll.ms", SET, "888"), kind=BROKER)]
+    eventually(lambda: told_synonyms(session, "g-of-the-broker", ["retention.ms"])["retention.ms"])
+    answer.append(told_synonyms(session, "g-of-the-broker", ["retention.ms", "segment.ms"]))
+    answer.append(alter(session, broker, ("log.retention.ms", DELETE, None), ("log.roll.ms", DELETE, None), kind=BROKER))
+    eventually(lambda: not told_synonyms(session, "g-of-the-broker", ["retention.ms"])["retention.ms"])
+    answer.append(told_synonyms(session, "g-of-the-broker", ["retention.ms", "segment.ms"]))
+    return answer
+
+
+@case("IncrementalAlterConfigs: synonyms that only the configuration file sets")
+def static_synonyms(session):
+    broker = str(own_id(session))
+    return [alter(session, broker, (key, SET, "5"), kind=BROKER, validate=True) for key in (
+        "log.retention.minutes", "log.retention.hours", "log.roll.hours", "log.roll.jitter.hours")]
 
 
 @case("DescribeConfigs: topics and brokers that do not exist, names without sense")

@@ -20,7 +20,7 @@ pub struct ConfigRow {
     pub read_only: bool,
     /// Hidden?
     pub sensitive: bool,
-    /// Every place that says something about it, the winner first.
+    /// Every place that says something about it, the winner first (see `told` for the one left out).
     pub synonyms: Vec<SynonymRow>,
     /// What it does, and whether it does.
     pub documentation: String,
@@ -39,7 +39,7 @@ impl ConfigRow {
 pub struct SynonymRow {
     /// The key it was found under.
     pub name: &'static str,
-    /// In the unit of the config; `None` when hidden or null.
+    /// As it stands there, in the unit of `name`; `None` when hidden or null.
     pub value: Option<String>,
     /// Where.
     pub source: Source,
@@ -57,21 +57,19 @@ pub fn describe(scope: Scope, layers: &Layers<'_>, names: Option<&[&str]>) -> Ve
 
 fn row(def: &'static ConfigDef, layers: &Layers<'_>) -> ConfigRow {
     let every = layers.every(def);
-    let hidden = |effective: &Effective| {
-        if def.is_sensitive() { None } else { effective.value.clone() }
-    };
+    let shown = |text: &Option<String>| if def.is_sensitive() { None } else { text.clone() };
     let synonyms = every
         .iter()
-        .filter(|effective| effective.value.is_some())
-        .map(|effective| SynonymRow {
-            name: effective.set_as,
-            value: hidden(effective),
-            source: effective.source,
+        .filter(|place| place.value.is_some() && told(def, place, &every))
+        .map(|place| SynonymRow {
+            name: place.set_as,
+            value: shown(&place.set_to),
+            source: place.source,
         })
         .collect();
     ConfigRow {
         name: def.name,
-        value: hidden(&every[0]),
+        value: shown(&every[0].value),
         source: every[0].source,
         kind_wire: kind_wire(&def.kind),
         read_only: def.update == Update::ReadOnly,
@@ -79,6 +77,21 @@ fn row(def: &'static ConfigDef, layers: &Layers<'_>) -> ConfigRow {
         synonyms,
         documentation: def.documentation(),
     }
+}
+
+/// Whether a place is named among the synonyms. All are, but for a topic's default in two cases: where no
+/// broker key stands in, and where the default is that of a later synonym (`log.retention.hours` for
+/// `retention.ms`) and nothing is set on the broker. Kafka's list of a topic config begins with what is
+/// said under the first broker key, and tools that compare see no difference.
+fn told(def: &ConfigDef, place: &Effective, every: &[Effective]) -> bool {
+    if def.scope != Scope::Topic || place.source != Source::Default {
+        return true;
+    }
+    let Some(first) = def.synonyms.first() else {
+        return false;
+    };
+    let on_broker = |other: &Effective| !matches!(other.source, Source::Topic | Source::Default);
+    place.set_as == first.name || every.iter().any(on_broker)
 }
 
 fn kind_wire(kind: &Kind) -> i8 {

@@ -58,6 +58,8 @@ pub struct Effective {
     pub set_as: &'static str,
     /// As text, converted into the unit of the config asked for; `None` is null.
     pub value: Option<String>,
+    /// As it stands under `set_as`, in that key's own unit: hours for `log.retention.hours`.
+    pub set_to: Option<String>,
     /// Where.
     pub source: Source,
 }
@@ -87,8 +89,7 @@ impl<'a> Layers<'a> {
         for synonym in def.synonyms {
             self.push_broker(&mut found, *synonym);
         }
-        let value = def.default.map(str::to_owned);
-        found.push(Effective { set_as: default_of(def), value, source: Source::Default });
+        found.push(default_of(def));
         found
     }
 
@@ -110,17 +111,27 @@ impl<'a> Layers<'a> {
 
 fn push(found: &mut Vec<Effective>, map: &ConfigMap, synonym: Synonym, source: Source) {
     if let Some(value) = map.get(synonym.name) {
-        let value = Some(scaled(value, synonym.factor));
-        found.push(Effective { set_as: synonym.name, value, source });
+        found.push(Effective {
+            set_as: synonym.name,
+            value: Some(scaled(value, synonym.factor)),
+            set_to: Some(value.clone()),
+            source,
+        });
     }
 }
 
-/// The name that a default goes by: where a broker key stands in, the default is that key's.
-fn default_of(def: &'static ConfigDef) -> &'static str {
-    let has_default = |synonym: &&Synonym| {
-        find(Scope::Broker, synonym.name).is_some_and(|other| other.default.is_some())
+/// The default: where a broker key stands in, it is that key's, under its name and in its unit.
+fn default_of(def: &'static ConfigDef) -> Effective {
+    let stands_in = def.synonyms.iter().find_map(|synonym| {
+        let default = find(Scope::Broker, synonym.name)?.default?;
+        Some((synonym.name, default))
+    });
+    let value = def.default.map(str::to_owned);
+    let (set_as, set_to) = match stands_in {
+        Some((name, default)) => (name, Some(default.to_owned())),
+        None => (def.name, value.clone()),
     };
-    def.synonyms.iter().find(has_default).map_or(def.name, |synonym| synonym.name)
+    Effective { set_as, value, set_to, source: Source::Default }
 }
 
 /// `value` times `factor`; -1 (no limit) stays what it is, and so does what is no number.

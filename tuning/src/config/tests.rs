@@ -205,13 +205,49 @@ fn descriptions_are_complete_and_name_every_origin() {
         origins,
         [
             ("retention.ms", Some("9"), Source::Topic),
-            ("log.retention.hours", Some("3600000"), Source::StaticBroker),
-            ("log.retention.hours", Some("604800000"), Source::Default),
+            ("log.retention.hours", Some("1"), Source::StaticBroker),
+            ("log.retention.hours", Some("168"), Source::Default),
         ]
     );
     let one = describe(Scope::Broker, &layers, Some(&["num.partitions", "no.such.key"]));
     assert_eq!(one.len(), 1);
     assert!(one[0].is_default() && one[0].read_only);
+}
+
+#[test]
+fn synonyms_are_told_in_their_own_unit_and_begin_where_kafkas_do() {
+    type Told = Vec<(&'static str, Option<String>, Source)>;
+    let told = |layers: &Layers<'_>, name: &'static str| -> Told {
+        let row = describe(Scope::Topic, layers, Some(&[name])).remove(0);
+        row.synonyms.into_iter().map(|other| (other.name, other.value, other.source)).collect()
+    };
+    let own = |name, value: &str, source| (name, Some(value.to_owned()), source);
+    let unset = Layers::default();
+    assert_eq!(told(&unset, "retention.ms"), []);
+    assert_eq!(told(&unset, "follower.replication.throttled.replicas"), []);
+    let bytes = own("log.segment.bytes", "1073741824", Source::Default);
+    assert_eq!(told(&unset, "segment.bytes"), [bytes]);
+
+    let topic = map(&[("retention.ms", "9")]);
+    let on_topic = own("retention.ms", "9", Source::Topic);
+    assert_eq!(told(&Layers::of_resource(&topic), "retention.ms"), [on_topic]);
+
+    let broker = map(&[("log.retention.ms", "5")]);
+    let file = map(&[("log.retention.minutes", "3"), ("log.roll.hours", "2")]);
+    let layers = Layers { broker: &broker, file: &file, ..Layers::default() };
+    let retention = [
+        own("log.retention.ms", "5", Source::DynamicBroker),
+        own("log.retention.minutes", "3", Source::StaticBroker),
+        own("log.retention.hours", "168", Source::Default),
+    ];
+    assert_eq!(told(&layers, "retention.ms"), retention);
+    let roll = [
+        own("log.roll.hours", "2", Source::StaticBroker),
+        own("log.roll.hours", "168", Source::Default),
+    ];
+    assert_eq!(told(&layers, "segment.ms"), roll);
+    let row = describe(Scope::Topic, &layers, Some(&["segment.ms"])).remove(0);
+    assert_eq!(row.value.as_deref(), Some("7200000"));
 }
 
 #[test]
