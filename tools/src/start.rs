@@ -4,6 +4,7 @@
 //! [`NodeConfig`], say in plain words what is wrong when the node cannot start, and pass signals
 //! on. The node itself is `net::node`.
 
+mod age;
 mod banner;
 mod config_file;
 mod host;
@@ -13,7 +14,6 @@ mod signals;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Runs the node until SIGTERM or SIGINT.
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let started = Instant::now();
+        let began = age::Began::now();
         // Before any thread is pinned: a pinned one sees only its own core.
         let facts = tuning::host::HostFacts::probe();
         let file = self.file_map()?;
@@ -104,7 +104,7 @@ impl Arguments {
             serving: &serving,
             cores: &cores,
             warnings: &warnings,
-            took: started.elapsed(),
+            took: began.took(),
         });
         let ended = node.control().wait_ended();
         signals::say_counters(node.control());

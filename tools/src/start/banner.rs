@@ -1,17 +1,18 @@
 //! What a start says: where data lies, on which cores, what an acknowledgement means, what to type.
 
 use std::io::Write;
-use std::time::Duration;
 
 use net::node::{NodeConfig, Serving};
+
+use super::age::Took;
 
 pub(super) struct Facts<'a> {
     pub(super) config: &'a NodeConfig,
     pub(super) serving: &'a Serving,
     pub(super) cores: &'a [Option<usize>],
     pub(super) warnings: &'a [String],
-    /// From the reading of the command line to the first accepted connection.
-    pub(super) took: Duration,
+    /// To the first connection that would be accepted.
+    pub(super) took: Took,
 }
 
 /// Writes the banner to standard output. A closed standard output stops nobody.
@@ -52,9 +53,9 @@ fn text(facts: &Facts<'_>) -> String {
     let option =
         if brokers == "localhost:9092" { String::new() } else { format!(" --brokers {brokers}") };
     format!(
-        "ringmain {} is serving after {} ms\n\n{text}\nnext:\n  ringmain topic create{option} hello\n  echo world | ringmain produce{option} hello\n  ringmain consume{option} hello\n\n",
+        "ringmain {} is serving, {}\n\n{text}\nnext:\n  ringmain topic create{option} hello\n  echo world | ringmain produce{option} hello\n  ringmain consume{option} hello\n\n",
         env!("CARGO_PKG_VERSION"),
-        facts.took.as_millis(),
+        facts.took,
     )
 }
 
