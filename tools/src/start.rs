@@ -7,6 +7,7 @@
 mod age;
 mod banner;
 mod config_file;
+mod direct_io;
 mod host;
 mod listeners;
 mod lock;

@@ -7,6 +7,8 @@ use tuning::host::HostFacts;
 use tuning::limits::Limits;
 use tuning::preflight::{Attempts, Severity, preflight as judge};
 
+use super::direct_io;
+
 /// The core of each shard, in order. More shards than cores share them, unpinned.
 pub(super) fn cores(facts: &HostFacts, shards: u16) -> Vec<Option<usize>> {
     let pinned = usize::from(shards) <= facts.cores.len();
@@ -16,18 +18,18 @@ pub(super) fn cores(facts: &HostFacts, shards: u16) -> Vec<Option<usize>> {
 }
 
 /// Refuses a host on which the node cannot run, in words that mend it; returns what only makes it
-/// slower.
+/// slower. The data directory exists and is locked: a block is written there.
 pub(super) fn preflight(
     facts: &HostFacts,
     data_dir: &Path,
     shards: usize,
     limits: &Limits,
 ) -> anyhow::Result<Vec<String>> {
+    let resolved = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned());
     let attempts = Attempts {
         ring_setup: engine::rt::uring::probe().ring.map(drop).map_err(|errno| errno.0),
-        data_dir: &data_dir.to_string_lossy(),
-        // The node's first write tells, with the file's name.
-        direct_io: Ok(()),
+        data_dir: &resolved.to_string_lossy(),
+        direct_io: direct_io::attempt(data_dir),
     };
     let findings = judge(facts, &attempts, shards, limits);
     let (fatal, warnings): (Vec<_>, Vec<_>) =

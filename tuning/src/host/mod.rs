@@ -13,9 +13,12 @@
 //! `admin-guide/mm/transhuge`, `admin-guide/cgroup-v2`, `admin-guide/cgroup-v1/memory`.
 
 mod cgroup;
+pub(crate) mod mounts;
 
 use std::fmt;
 use std::path::Path;
+
+pub use mounts::Mount;
 
 /// A kernel release, as far as decisions need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +73,8 @@ pub struct HostFacts {
     pub io_uring_group: Option<i64>,
     /// Does a seccomp filter decide about this process's system calls?
     pub seccomp_filtered: bool,
+    /// What is mounted, in the order in which it was.
+    pub mounts: Vec<Mount>,
 }
 
 impl HostFacts {
@@ -101,6 +106,7 @@ impl HostFacts {
                 .and_then(|value| u8::try_from(value).ok()),
             io_uring_group: number("proc/sys/kernel/io_uring_group"),
             seccomp_filtered: read("proc/self/status").is_some_and(|text| seccomp_filtered(&text)),
+            mounts: read("proc/self/mountinfo").map_or(Vec::new(), |text| mounts::parse(&text)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! May the broker start here, and if not, which line mends it?
 //!
-//! A pure function from facts and two attempts (to set up a ring, to open a file with O_DIRECT) to a
+//! A pure function from facts and two attempts (to set up a ring, to write a block with O_DIRECT) to a
 //! list of findings. The kernel's errno alone does not say why io_uring was denied: EPERM is a
 //! container's seccomp filter as well as a sysctl, EINVAL an old kernel as well as a mistake. The facts
 //! decide, and where two causes remain both are named. Every finding carries one exact line to run
@@ -10,7 +10,9 @@
 //! Docker and containerd deny io_uring in their default profiles (moby#41371, containerd#9320).
 
 use std::fmt;
+use std::path::Path;
 
+use crate::host::mounts::{Mount, mount_of};
 use crate::host::{HostFacts, HugePages, KernelVersion};
 use crate::limits::Limits;
 
@@ -32,9 +34,9 @@ const EOPNOTSUPP: i32 = 95;
 pub struct Attempts<'a> {
     /// `io_uring_setup` with the flags that shards use.
     pub ring_setup: Result<(), i32>,
-    /// The data directory.
+    /// The data directory, absolute and without symbolic links.
     pub data_dir: &'a str,
-    /// Creating, opening with O_DIRECT and writing one block of a file in it.
+    /// Creating a file in it, opened with O_DIRECT, and writing and reading one aligned block.
     pub direct_io: Result<(), i32>,
 }
 
@@ -108,7 +110,7 @@ pub fn preflight(
         findings.push(ring_denied(facts, errno));
     }
     if let Err(errno) = attempts.direct_io {
-        findings.push(direct_io_denied(attempts.data_dir, errno));
+        findings.push(direct_io_denied(facts, attempts.data_dir, errno));
     }
     findings.extend(memory_short(facts, shards, limits));
     findings.extend(huge_pages_off(facts));
@@ -207,16 +209,9 @@ fn memlock(facts: &HostFacts) -> Finding {
     }
 }
 
-fn direct_io_denied(data_dir: &str, errno: i32) -> Finding {
+fn direct_io_denied(facts: &HostFacts, data_dir: &str, errno: i32) -> Finding {
     match errno {
-        EINVAL | EOPNOTSUPP => fatal(
-            Cause::NoDirectIo,
-            format!(
-                "the filesystem of {data_dir} does not do O_DIRECT (tmpfs, some overlay and network \
-                 filesystems do not): nothing could be made durable there."
-            ),
-            format!("findmnt -T {data_dir}    # then set log.dirs to a directory on XFS or ext4"),
-        ),
+        EINVAL | EOPNOTSUPP => no_direct_io(facts, data_dir),
         EPERM | EACCES | EROFS => fatal(
             Cause::DataDir,
             format!("{data_dir} cannot be written (errno {errno})."),
@@ -230,6 +225,36 @@ fn direct_io_denied(data_dir: &str, errno: i32) -> Finding {
             format!("df -h {data_dir}; dmesg | tail    # or set log.dirs to another directory"),
         ),
     }
+}
+
+/// The file system is named, and the line names a directory of this host that will do, if one is known.
+fn no_direct_io(facts: &HostFacts, data_dir: &str) -> Finding {
+    let filesystem = match mount_of(&facts.mounts, Path::new(data_dir)) {
+        Some(mount) => format!("{} (mounted on {})", mount.kind, mount.point.display()),
+        None => "its file system".to_owned(),
+    };
+    let mend = match directory_that_will_do(facts) {
+        Some((directory, kind)) => format!("ringmain start --data-dir {directory}    # on {kind}"),
+        None => {
+            "ringmain start --data-dir DIR    # DIR on XFS or ext4: findmnt -t xfs,ext4 shows where"
+                .to_owned()
+        }
+    };
+    let what = format!(
+        "{data_dir} lies on {filesystem}, which does not do O_DIRECT: nothing could be made durable there."
+    );
+    fatal(Cause::NoDirectIo, what, mend)
+}
+
+/// The usual place for data if it lies on XFS or ext4, else a place on the first of those mounted.
+fn directory_that_will_do(facts: &HostFacts) -> Option<(String, &str)> {
+    const USUAL: &str = "/var/lib/ringmain";
+    let good = |mount: &&Mount| matches!(mount.kind.as_str(), "xfs" | "ext4");
+    if let Some(mount) = mount_of(&facts.mounts, Path::new(USUAL)).filter(good) {
+        return Some((USUAL.to_owned(), &mount.kind));
+    }
+    let mount = facts.mounts.iter().find(good)?;
+    Some((mount.point.join("ringmain").display().to_string(), &mount.kind))
 }
 
 fn memory_short(facts: &HostFacts, shards: usize, limits: &Limits) -> Option<Finding> {

@@ -73,7 +73,7 @@ fn the_sysctl_finding_says_who_may() {
 #[test]
 fn a_data_directory_that_will_not_do_is_named() {
     for (errno, cause, mend) in [
-        (EINVAL, Cause::NoDirectIo, "findmnt -T /var/lib/ringmain"),
+        (EINVAL, Cause::NoDirectIo, "ringmain start --data-dir DIR"),
         (EOPNOTSUPP, Cause::NoDirectIo, "XFS or ext4"),
         (EACCES, Cause::DataDir, "chown"),
         (EROFS, Cause::DataDir, "chown"),
@@ -83,6 +83,25 @@ fn a_data_directory_that_will_not_do_is_named() {
         assert_eq!((findings.len(), findings[0].cause), (1, cause));
         assert!(findings[0].mend.contains(mend), "{}", findings[0]);
     }
+}
+
+#[test]
+fn a_filesystem_without_direct_io_is_named_and_so_is_a_directory_that_will_do() {
+    let mount = |point: &str, kind: &str| Mount { point: point.into(), kind: kind.to_owned() };
+    let told = |mounts: &[Mount]| {
+        let facts = HostFacts { mounts: mounts.to_vec(), ..host() };
+        let attempts = Attempts { data_dir: "/scratch/data", ..attempts(Ok(()), Err(EINVAL)) };
+        found(&facts, &attempts).remove(0)
+    };
+    let (root, scratch) = (mount("/", "ext4"), mount("/scratch", "ramfs"));
+    let finding = told(&[root, scratch.clone()]);
+    assert!(finding.what.contains("ramfs (mounted on /scratch)"), "{finding}");
+    assert_eq!(finding.mend, "ringmain start --data-dir /var/lib/ringmain    # on ext4");
+    let container = [mount("/", "overlay"), scratch.clone(), mount("/volume", "xfs")];
+    let finding = told(&container);
+    assert_eq!(finding.mend, "ringmain start --data-dir /volume/ringmain    # on xfs");
+    let finding = told(&[scratch]);
+    assert!(finding.mend.contains("findmnt -t xfs,ext4"), "{finding}");
 }
 
 #[test]
