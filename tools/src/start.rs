@@ -69,6 +69,8 @@ impl Arguments {
         let shards = self.shards.unwrap_or(u16::try_from(facts.shards_default()).unwrap_or(1024));
         let gateway_shards = self.gateway_shards(shards)?;
         start_log();
+        #[cfg(feature = "planted-bugs")]
+        let planted = planted()?;
         let limits = Limits::DEFAULT;
         limits.check().map_err(|sentence| anyhow!("limits contradict each other: {sentence}"))?;
         let _lock = lock::take(&data_dir)?;
@@ -88,7 +90,7 @@ impl Arguments {
                 limits,
             }),
             #[cfg(feature = "planted-bugs")]
-            planted: planted(),
+            planted,
         };
         let cores = host::cores(&facts, shards);
         let node = Node::start(config.clone(), &cores);
@@ -164,12 +166,15 @@ fn start_log() {
     let _ = log.with_ansi(crate::output::uses_colour()).try_init();
 }
 
-/// The bug that `RINGMAIN_PLANT` names, for the kill loop (tests/kill9) to find.
+/// Where the name of the bug to plant is taken from.
 #[cfg(feature = "planted-bugs")]
-fn planted() -> engine::journal::Planted {
-    let named = |bug: &str| std::env::var("RINGMAIN_PLANT").is_ok_and(|name| name == bug);
-    engine::journal::Planted {
-        ack_before_submit: named("ack-before-submit"),
-        missing_flush: named("missing-flush"),
-    }
+const PLANT: &str = "RINGMAIN_PLANT";
+
+/// The bug that the environment names, for the kill loop (tests/kill9) to find.
+#[cfg(feature = "planted-bugs")]
+fn planted() -> anyhow::Result<engine::journal::Planted> {
+    let Some(name) = std::env::var_os(PLANT) else { return Ok(Default::default()) };
+    let planted: engine::journal::Planted = name.to_string_lossy().parse().context(PLANT)?;
+    tracing::error!(bug = %planted, "THIS BROKER HAS A PLANTED BUG: it loses records on purpose");
+    Ok(planted)
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "planted-bugs")]
+use super::planted::Planted;
+
 /// How large a journal's files are and when it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalConfig {
@@ -24,16 +27,6 @@ pub struct JournalConfig {
     /// Bugs that tests plant to see that they are found.
     #[cfg(feature = "planted-bugs")]
     pub planted: Planted,
-}
-
-/// Bugs that tests plant.
-#[cfg(feature = "planted-bugs")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Planted {
-    /// Acknowledge what was pushed, before it is on its way.
-    pub ack_before_submit: bool,
-    /// Write frames without RWF_DSYNC.
-    pub missing_flush: bool,
 }
 
 impl Default for JournalConfig {

@@ -59,6 +59,8 @@ impl Broker {
                 broker,
                 limits: Limits::DEFAULT,
             }),
+            #[cfg(feature = "planted-bugs")]
+            planted: engine::journal::Planted::default(),
         };
         let node = Node::start(config, &[None, None]);
         node.control().wait_serving().expect("it serves");

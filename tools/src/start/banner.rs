@@ -33,6 +33,8 @@ fn text(facts: &Facts<'_>) -> String {
     line("shards", &shards(facts.cores, config));
     line("ring", &ring());
     line("durability", "a record is on this disk before it is acknowledged (acks=1 and acks=all)");
+    #[cfg(feature = "planted-bugs")]
+    line("PLANTED", &planted(config.planted));
     let listening: Vec<String> = serving.addresses.iter().map(ToString::to_string).collect();
     let told: Vec<String> = config
         .endpoints
@@ -74,6 +76,16 @@ fn shards(cores: &[Option<usize>], config: &NodeConfig) -> String {
         }
     };
     format!("{} {place}, {gateways}", config.shards)
+}
+
+/// Takes the line above it back: with a bug on purpose nothing of it holds.
+#[cfg(feature = "planted-bugs")]
+fn planted(planted: engine::journal::Planted) -> String {
+    if planted.any() {
+        format!("{planted}: THIS BROKER LOSES RECORDS ON PURPOSE. For tests only")
+    } else {
+        "nothing, but this build can lose records on purpose (feature planted-bugs)".to_owned()
+    }
 }
 
 fn ring() -> String {

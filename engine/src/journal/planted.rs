@@ -1,0 +1,81 @@
+//! Bugs on purpose, each of the kind that a durable log must never have.
+//!
+//! A test harness that never fails says nothing. These are compiled in with the feature
+//! `planted-bugs` alone, are off until they are named, and must be found: by the store's own crash
+//! tests, by `ringmain simulate --planted` and, where a process is enough, by `kill -9`.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Which bugs are planted in a journal; none by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Planted {
+    /// Acknowledge what was pushed, before it is on its way.
+    pub ack_before_submit: bool,
+    /// Write frames without RWF_DSYNC. Only lost power shows it: a page cache survives `kill -9`.
+    pub missing_flush: bool,
+}
+
+const ACK_BEFORE_SUBMIT: &str = "ack-before-submit";
+const MISSING_FLUSH: &str = "missing-flush";
+
+impl Planted {
+    /// The bugs by name.
+    pub const NAMES: [&str; 2] = [ACK_BEFORE_SUBMIT, MISSING_FLUSH];
+
+    /// Whether any bug is planted.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+impl fmt::Display for Planted {
+    /// The names of what is planted, with commas; `nothing` without any.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named =
+            [(self.ack_before_submit, ACK_BEFORE_SUBMIT), (self.missing_flush, MISSING_FLUSH)];
+        let names: Vec<&str> = named.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+        f.write_str(if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }.as_str())
+    }
+}
+
+/// No bug has this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no bug is named `{0}`; there are {list}", list = Planted::NAMES.join(" and "))]
+pub struct UnknownBug(pub String);
+
+impl FromStr for Planted {
+    type Err = UnknownBug;
+
+    /// One bug, by its name.
+    fn from_str(name: &str) -> Result<Self, UnknownBug> {
+        match name {
+            ACK_BEFORE_SUBMIT => Ok(Self { ack_before_submit: true, ..Self::default() }),
+            MISSING_FLUSH => Ok(Self { missing_flush: true, ..Self::default() }),
+            _ => Err(UnknownBug(name.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_plants_the_bug_that_it_names() {
+        for name in Planted::NAMES {
+            let planted: Planted = name.parse().unwrap();
+            assert!(planted.any());
+            assert_eq!(planted.to_string(), name);
+        }
+        assert_eq!(Planted::default().to_string(), "nothing");
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_those_there_are() {
+        let error = "ack-before-submitt".parse::<Planted>().unwrap_err().to_string();
+        assert!(Planted::NAMES.iter().all(|name| error.contains(name)), "{error}");
+        assert!(!Planted::default().any());
+    }
+}
