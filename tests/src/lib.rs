@@ -14,6 +14,8 @@ pub mod history;
 pub mod nemesis;
 mod panics;
 pub mod payload;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod product;
 pub mod run;
 #[cfg(test)]

@@ -45,10 +45,11 @@ pub(crate) struct Arguments {
     /// Write what the clients of a single run saw to this file.
     #[arg(long, value_name = "FILE", requires = "seed")]
     events: Option<PathBuf>,
-    /// A bug on purpose: the run succeeds when it is found.
+    /// A bug on purpose (ack-before-submit, missing-flush): the run succeeds when it is found, by a
+    /// seed that breaks no promise without it.
     #[cfg(feature = "planted-bugs")]
-    #[arg(long, value_enum)]
-    planted: Option<Planted>,
+    #[arg(long, value_name = "NAME")]
+    planted: Option<engine::journal::Planted>,
     /// Show the broker's own log lines.
     #[arg(long, requires = "seed")]
     log: bool,
@@ -68,15 +69,6 @@ enum Scenario {
     Calm,
     /// One small world, crashed at every single step of its disk I/O.
     EveryIo,
-}
-
-#[cfg(feature = "planted-bugs")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Planted {
-    /// Acknowledge before the write is submitted.
-    AckBeforeSubmit,
-    /// Write without waiting for the disk's cache.
-    MissingFlush,
 }
 
 impl Arguments {
@@ -104,18 +96,7 @@ impl Arguments {
     fn options(&self, seed: u64) -> RunOptions {
         #[cfg(feature = "planted-bugs")]
         if let Some(planted) = self.planted {
-            return RunOptions::planted(
-                seed,
-                self.weather(),
-                match planted {
-                    Planted::AckBeforeSubmit => {
-                        engine::journal::Planted { ack_before_submit: true, ..Default::default() }
-                    }
-                    Planted::MissingFlush => {
-                        engine::journal::Planted { missing_flush: true, ..Default::default() }
-                    }
-                },
-            );
+            return RunOptions::planted(seed, self.weather(), planted);
         }
         RunOptions::product(seed, self.weather())
     }
@@ -137,6 +118,15 @@ impl Arguments {
         self.ending(usize::from(!verdict.violations.is_empty()))
     }
 
+    /// One seed of many.
+    fn one(&self, seed: u64) -> Verdict {
+        #[cfg(feature = "planted-bugs")]
+        if let Some(planted) = self.planted {
+            return ringmain_tests::planted::hunt(seed, self.weather(), planted);
+        }
+        run(&self.options(seed))
+    }
+
     fn many(&self) -> anyhow::Result<()> {
         let campaign = Campaign {
             start: self.start,
@@ -145,7 +135,7 @@ impl Arguments {
             failures_max: self.failures,
         };
         let started = Instant::now();
-        let sum = campaign.run(|seed| run(&self.options(seed)), |verdict| self.show(verdict));
+        let sum = campaign.run(|seed| self.one(seed), |verdict| self.show(verdict));
         self.summary(&sum, "seeds", started)
     }
 
@@ -176,7 +166,7 @@ impl Arguments {
     }
 
     fn show(&self, verdict: &Verdict) {
-        if verdict.violations.is_empty() || self.hunts_planted() {
+        if verdict.violations.is_empty() {
             return;
         }
         let mut out = std::io::stdout().lock();
@@ -185,11 +175,15 @@ impl Arguments {
         let scenario = self.scenario.to_possible_value().map(|v| v.get_name().to_owned());
         let scenario = scenario.unwrap_or_default();
         let seed = verdict.seed;
-        let _ = writeln!(out, "  again: ringmain simulate --scenario {scenario} --seed {seed}");
+        let planted = self.planted_option();
+        let _ = writeln!(
+            out,
+            "  again: ringmain simulate --scenario {scenario} --seed {seed}{planted}"
+        );
     }
 
     fn show_step(&self, seed: u64, verdict: &Verdict) {
-        if verdict.violations.is_empty() || self.hunts_planted() {
+        if verdict.violations.is_empty() {
             return;
         }
         let (mut out, step) = (std::io::stdout().lock(), verdict.seed);
@@ -197,7 +191,8 @@ impl Arguments {
         let _ = self.tell(&mut out, verdict);
         let _ = writeln!(
             out,
-            "  again: ringmain simulate --scenario every-io --seed {seed} --step {step}"
+            "  again: ringmain simulate --scenario every-io --seed {seed} --step {step}{}",
+            self.planted_option()
         );
     }
 
@@ -225,24 +220,26 @@ impl Arguments {
         Ok(())
     }
 
-    #[cfg(feature = "planted-bugs")]
-    fn hunts_planted(&self) -> bool {
-        self.planted.is_some()
-    }
-
-    #[cfg(not(feature = "planted-bugs"))]
-    #[expect(clippy::unused_self, reason = "bugs can be planted in other builds")]
-    fn hunts_planted(&self) -> bool {
-        false
+    /// What a command that repeats a run has to add.
+    #[cfg_attr(
+        not(feature = "planted-bugs"),
+        expect(clippy::unused_self, reason = "bugs can be planted in other builds")
+    )]
+    fn planted_option(&self) -> String {
+        #[cfg(feature = "planted-bugs")]
+        if let Some(planted) = self.planted {
+            return format!(" --planted {planted}");
+        }
+        String::new()
     }
 
     /// A planted bug must be found; nothing else may be.
     fn ending(&self, failed: usize) -> anyhow::Result<()> {
-        match (self.hunts_planted(), failed) {
-            (false, 0) => Ok(()),
-            (false, _) => bail!("{failed} failed: a promise of the product was broken"),
-            (true, 0) => bail!("the planted bug was not found"),
-            (true, _) => Ok(()),
+        match (self.planted_option().as_str(), failed) {
+            ("", 0) => Ok(()),
+            ("", _) => bail!("{failed} failed: a promise of the product was broken"),
+            (planted, 0) => bail!("the bug of{planted} was not found"),
+            (_, _) => Ok(()),
         }
     }
 }
