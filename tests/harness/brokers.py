@@ -80,7 +80,24 @@ class External:
         pass
 
 
-class Kafka:
+class Kept:
+    """A broker's directory is removed with it, unless it is evidence."""
+
+    kept = None
+
+    def keep(self):
+        """Called when a promise was broken: the directory, data and log, gets a name that no later run takes."""
+        self.kept = self.directory.with_name(f"{self.directory.name}-kept-{time.strftime('%H%M%S')}-{os.getpid()}")
+
+    def clear(self):
+        if self.kept:
+            self.directory.rename(self.kept)
+            print(f"      data and log of the broker are kept: {self.kept}", flush=True)
+        else:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Kafka(Kept):
     """One Apache Kafka node in a fresh directory; tests/kafka/kafka does the work."""
 
     name = "kafka"
@@ -116,10 +133,10 @@ class Kafka:
 
     def __exit__(self, *_):
         self.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self.clear()
 
 
-class Ringmain:
+class Ringmain(Kept):
     """One Ringmain node: the release binary on a data directory of its own. Its output goes to `broker.log` there."""
 
     name = "ringmain"
@@ -177,8 +194,9 @@ class Ringmain:
             raise Failure("ringmain did not end within 20 s of SIGTERM") from None
 
     def log_tail(self, lines=20):
+        """The last lines of its log; all of them for None."""
         text = (self.directory / "broker.log").read_text(errors="replace")
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join(text.splitlines()[-lines:] if lines else text.splitlines())
 
     def __enter__(self):
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -188,7 +206,7 @@ class Ringmain:
     def __exit__(self, failed, *_):
         self.stop()
         if not failed:
-            shutil.rmtree(self.directory, ignore_errors=True)
+            self.clear()
 
 
 def broker(name):

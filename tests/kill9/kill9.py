@@ -6,174 +6,113 @@ promise checked (see checker.py). Each cycle prints how long the broker took to 
 
     kill9.py [--cycles N] [--broker ringmain|kafka] [--binary PATH] [--seed N] [--must-fail] [--self-test]
 
-`--must-fail` turns the verdict round: for a build with a planted bug, the run passes only if a broken promise is found.
+`--must-fail` turns the verdict round: for a build with a planted bug (RINGMAIN_PLANT=NAME), the run passes only if a broken
+promise is found. That the broker is away, or that this program fails, is not a find.
 """
 
 import argparse
 import pathlib
 import random
 import sys
-import threading
 import time
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent / "harness")]
 import brokers  # noqa: E402
 import checker  # noqa: E402
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition  # noqa: E402
+from clients import ACK_DEADLINE_S, PARTITIONS, RECONNECT, TOPIC, Follower, Load, read_all  # noqa: E402
+from confluent_kafka import KafkaException  # noqa: E402
 from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
 
-TOPIC = "kill9"
-PARTITIONS = 12
 PRODUCERS = 2
-VALUE_BYTES = 512
-RECORDS_PER_S = 4_000  # per producer: enough to keep requests in flight at every moment, little enough to keep for 300 cycles
 RUN_S = (0.15, 1.4)  # how long a broker lives once it acknowledges
-ACK_DEADLINE_S = 30
-RECONNECT = {"reconnect.backoff.ms": 10, "reconnect.backoff.max.ms": 50, "log_level": 0}
+SHOWN_MAX = 20
 
 
-class Load(threading.Thread):
-    """One producer that never stops: it numbers its records per partition and remembers what was acknowledged where."""
+class Campaign:
+    """All cycles, and what came of them."""
 
-    def __init__(self, bootstrap, number):
-        super().__init__(daemon=True)
-        self.number = number
-        self.acks = [checker.Acks() for _ in range(PARTITIONS)]
-        self.acked = 0
-        self.sent = [0] * PARTITIONS
-        self.faults = []
-        self.stopping = threading.Event()
-        self.producer = Producer(RECONNECT | {
-            "bootstrap.servers": bootstrap, "enable.idempotence": True, "acks": "all", "linger.ms": 2,
-            "delivery.timeout.ms": 2_147_483_647, "retry.backoff.ms": 10, "retry.backoff.max.ms": 50,
-            "socket.timeout.ms": 5_000, "queue.buffering.max.messages": 20_000, "error_cb": self.on_error,
-        })
+    def __init__(self, broker, rng, tally):
+        self.broker = broker
+        self.rng = rng
+        self.tally = tally
+        self.loads = [Load(broker.bootstrap, number) for number in range(PRODUCERS)]
+        self.follower = Follower(broker.bootstrap)
+        self.times = []
+        self.broken = []  # promises about records
+        self.trouble = []  # what kept the run from its end: the broker does not come up, does not answer
 
-    def on_error(self, error):
-        if error.fatal():
-            self.faults.append(f"producer {self.number}: {error.str()}")
+    def clients(self):
+        return [*self.loads, self.follower]
 
-    def on_delivery(self, error, message):
-        if error is not None:
-            self.faults.append(f"producer {self.number}: {error.str()}")
-            return
-        number = int(message.value().split(b":", 2)[1])
-        self.acks[message.partition()].add(number, message.offset())
-        self.acked += 1
+    def faults(self):
+        return [fault for client in self.clients() for fault in client.faults()]
 
-    def run(self):
-        padding = b"x" * VALUE_BYTES
-        began, sent = time.monotonic(), 0
-        while not self.stopping.is_set():
-            due = int((time.monotonic() - began) * RECORDS_PER_S)
-            for sent in range(sent, min(due, sent + 500)):  # noqa: B020
-                partition = sent % PARTITIONS
-                value = b"%d:%d:%b" % (self.number, self.sent[partition], padding)
-                try:
-                    self.producer.produce(TOPIC, value, partition=partition, on_delivery=self.on_delivery)
-                    self.sent[partition] += 1
-                except BufferError:  # the broker is down: what does not fit is not sent
+    def run(self, cycles):
+        """Cycle by cycle until a client has a fault, then the whole log."""
+        for client in self.clients():
+            client.start()
+        try:
+            self.wait_for_acks(100, "before the first cycle")
+            for number in range(1, cycles + 1):
+                if self.faults():
                     break
-            sent = due if due - sent > 500 else sent + 1
-            self.producer.poll(0.005)
+                self.cycle(number)
+        except brokers.Failure as failure:
+            self.trouble.append(str(failure))
+        for client in self.clients():
+            client.finish()
+        self.broken += self.faults()
+        try:
+            logs = read_all(self.broker.bootstrap)
+        except (brokers.Failure, KafkaException) as failure:
+            self.trouble.append(f"the log cannot be read: {failure}")
+        else:
+            self.broken += self.broken_promises(logs)
+            self.report(logs)
 
-    def finish(self):
-        """Stops sending and waits for what is on the way."""
-        self.stopping.set()
-        self.join()
-        left = self.producer.flush(ACK_DEADLINE_S)
-        if left:
-            self.faults.append(f"producer {self.number}: {left} records neither acknowledged nor refused")
+    def cycle(self, number):
+        """Lets it run, kills it, starts it, and waits for the first new acknowledgements."""
+        time.sleep(self.rng.uniform(*RUN_S))
+        acked = sum(load.acked for load in self.loads)
+        self.broker.kill()
+        began = time.monotonic()
+        listening = self.broker.start()
+        if not self.wait_for_acks(1, f"cycle {number}"):
+            return
+        self.times.append((listening, time.monotonic() - began))
+        self.tally.passed += 1
+        print(f"cycle {number}: killed after {acked} acknowledged; answers after {listening * 1000:.0f} ms, "
+              f"acknowledges after {self.times[-1][1] * 1000:.0f} ms", flush=True)
 
+    def wait_for_acks(self, more, what):
+        """Waits until every producer has had `more` acknowledgements from now on; False as soon as a client gave up."""
+        wanted = [load.acked + more for load in self.loads]
+        deadline = time.monotonic() + ACK_DEADLINE_S
+        while any(load.acked < due for load, due in zip(self.loads, wanted)):
+            if self.faults():
+                return False
+            if time.monotonic() > deadline:
+                raise brokers.Failure(f"{what}: no acknowledgement for {ACK_DEADLINE_S} s")
+            time.sleep(0.001)
+        return True
 
-class Follower(threading.Thread):
-    """A consumer that reads on while the broker comes and goes, and remembers what it was served."""
-
-    def __init__(self, bootstrap):
-        super().__init__(daemon=True)
-        self.served = [[] for _ in range(PARTITIONS)]
-        self.stopping = threading.Event()
-        self.consumer = Consumer(consumer_config(bootstrap))
-        self.consumer.assign([TopicPartition(TOPIC, partition, 0) for partition in range(PARTITIONS)])
-
-    def run(self):
-        while not self.stopping.is_set():
-            for message in self.consumer.consume(1_000, 0.1):
-                if message.error() is None:
-                    self.served[message.partition()].append(parsed(message))
-
-    def finish(self):
-        self.stopping.set()
-        self.join()
-        self.consumer.close()
-
-
-def consumer_config(bootstrap):
-    return RECONNECT | {"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False,
-                        "check.crcs": True, "fetch.wait.max.ms": 50, "auto.offset.reset": "error"}
-
-
-def parsed(message):
-    producer, number, _ = message.value().split(b":", 2)
-    return message.offset(), int(producer), int(number)
-
-
-def wait_for_acks(loads, more, what):
-    """Waits until every producer has had `more` acknowledgements from now on."""
-    wanted = [load.acked + more for load in loads]
-    deadline = time.monotonic() + ACK_DEADLINE_S
-    while any(load.acked < due for load, due in zip(loads, wanted)):
-        faults = [fault for load in loads for fault in load.faults]
-        if faults:
-            raise brokers.Failure(faults[0])
-        if time.monotonic() > deadline:
-            raise brokers.Failure(f"{what}: no acknowledgement for {ACK_DEADLINE_S} s")
-        time.sleep(0.001)
-
-
-def one_cycle(number, broker, loads, rng):
-    """Lets it run, kills it, starts it, and waits for the first new acknowledgements."""
-    time.sleep(rng.uniform(*RUN_S))
-    acked = sum(load.acked for load in loads)
-    broker.kill()
-    began = time.monotonic()
-    listening = broker.start()
-    wait_for_acks(loads, 1, f"cycle {number}")
-    print(f"cycle {number}: killed after {acked} acknowledged; answers after {listening * 1000:.0f} ms, "
-          f"acknowledges after {(time.monotonic() - began) * 1000:.0f} ms", flush=True)
-    return listening, time.monotonic() - began
-
-
-def read_all(bootstrap):
-    """Every record of every partition, from offset 0 to the end the broker names."""
-    consumer = Consumer(consumer_config(bootstrap))
-    logs = []
-    try:
+    def broken_promises(self, logs):
+        """Everything the checker has to say, partition by partition."""
+        broken = []
         for partition in range(PARTITIONS):
-            first, end = consumer.get_watermark_offsets(TopicPartition(TOPIC, partition), 20)
-            if first != 0:
-                raise brokers.Failure(f"partition {partition} starts at {first}")
-            consumer.assign([TopicPartition(TOPIC, partition, 0)])
-            log = []
-            deadline = time.monotonic() + 120
-            while len(log) < end:
-                log += [parsed(message) for message in consumer.consume(10_000, 0.5) if message.error() is None]
-                if time.monotonic() > deadline:
-                    raise brokers.Failure(f"partition {partition}: {len(log)} of {end} records read in 120 s")
-            logs.append(log)
-    finally:
-        consumer.close()
-    return logs
+            acks = {load.number: load.acks[partition] for load in self.loads}
+            broken += [f"partition {partition}: {each}"
+                       for each in checker.check(acks, logs[partition], self.follower.served[partition])]
+        return broken
 
-
-def broken_promises(loads, follower, logs):
-    """Everything the checker has to say, partition by partition."""
-    broken = [fault for load in loads for fault in load.faults]
-    for partition in range(PARTITIONS):
-        acks = {load.number: load.acks[partition] for load in loads}
-        broken += [f"partition {partition}: {each}"
-                   for each in checker.check(acks, logs[partition], follower.served[partition])]
-    return broken
+    def report(self, logs):
+        acked = sum(len(acks) for load in self.loads for acks in load.acks)
+        served, stored = sum(map(len, self.follower.served)), sum(map(len, logs))
+        print(f"{acked} acknowledged, {stored} in the log, {served} served while it ran", flush=True)
+        for name, column in (("answers", 0), ("acknowledges", 1)):
+            sorted_ms = sorted(time[column] * 1000 for time in self.times)
+            if sorted_ms:
+                print(f"{name} again: median {sorted_ms[len(sorted_ms) // 2]:.0f} ms, max {sorted_ms[-1]:.0f} ms", flush=True)
 
 
 def create_topic(bootstrap):
@@ -182,42 +121,24 @@ def create_topic(bootstrap):
     admin.create_topics([topic], operation_timeout=30)[TOPIC].result(30)
 
 
-def campaign(broker, cycles, rng, tally):
-    """All cycles, then the whole log. Returns what was broken."""
-    create_topic(broker.bootstrap)
-    loads = [Load(broker.bootstrap, number) for number in range(PRODUCERS)]
-    follower = Follower(broker.bootstrap)
-    for thread in [*loads, follower]:
-        thread.start()
-    times = []
-    broken = []
-    try:
-        wait_for_acks(loads, 100, "before the first cycle")
-        for number in range(1, cycles + 1):
-            times.append(one_cycle(number, broker, loads, rng))
-            tally.passed += 1
-    except brokers.Failure as failure:
-        broken.append(str(failure))
-    for load in loads:
-        load.finish()
-    follower.finish()
-    try:
-        logs = read_all(broker.bootstrap)
-        broken += broken_promises(loads, follower, logs)
-        report(loads, follower, logs, times)
-    except (brokers.Failure, KafkaException) as failure:
-        broken += [fault for load in loads for fault in load.faults] + [str(failure)]
-    return broken
-
-
-def report(loads, follower, logs, times):
-    acked = sum(len(acks) for load in loads for acks in load.acks)
-    served, stored = sum(map(len, follower.served)), sum(map(len, logs))
-    print(f"{acked} acknowledged, {stored} in the log, {served} served while it ran", flush=True)
-    for name, column in (("answers", 0), ("acknowledges", 1)):
-        sorted_ms = sorted(time[column] * 1000 for time in times)
-        if sorted_ms:
-            print(f"{name} again: median {sorted_ms[len(sorted_ms) // 2]:.0f} ms, max {sorted_ms[-1]:.0f} ms", flush=True)
+def verdict(campaign, options):
+    """The line or lines that count, after what they are founded on."""
+    tally, broken, trouble = campaign.tally, campaign.broken, campaign.trouble
+    for each in broken[:SHOWN_MAX]:
+        print(f"      {each}", flush=True)
+    if len(broken) > SHOWN_MAX:
+        print(f"      and {len(broken) - SHOWN_MAX} more", flush=True)
+    for each in trouble:
+        print(f"      the run did not come to its end: {each}", flush=True)
+    if options.must_fail:
+        planted = "LOSES RECORDS ON PURPOSE" in campaign.broker.log_tail(lines=None)
+        tally.check("the broker says that a bug is planted in it", planted, "see --help")
+        where = f"by a client in cycle {len(campaign.times) + 1}" if campaign.faults() else "by the last reading"
+        tally.check(f"the planted bug is found {where}", broken, "nothing was lost, doubled, moved or out of order")
+        return
+    tally.check(f"{options.cycles} kills, every promise kept", not broken, f"{len(broken)} broken promises")
+    if trouble:
+        tally.fail(f"{options.cycles} kills, every start good", trouble[0])
 
 
 def main():
@@ -237,13 +158,12 @@ def main():
     broker = brokers.Kafka(21_392) if options.broker == "kafka" else \
         brokers.Ringmain(21_492, shards=2, binary=options.binary)
     with broker:
-        broken = campaign(broker, options.cycles, random.Random(options.seed), tally)
-    for each in broken[:20]:
-        print(f"      {each}", flush=True)
-    if options.must_fail:
-        tally.check("the planted bug is found", broken, "nothing was lost, doubled, moved or out of order")
-    else:
-        tally.check(f"{options.cycles} kills, every promise kept", not broken, f"{len(broken)} broken promises")
+        create_topic(broker.bootstrap)
+        campaign = Campaign(broker, random.Random(options.seed), tally)
+        campaign.run(options.cycles)
+        verdict(campaign, options)
+        if tally.failed:
+            broker.keep()
     return tally.finish()
 
 
