@@ -18,19 +18,13 @@ pub enum AppendError {
         /// The newest known.
         known: ProducerEpoch,
     },
-    /// A gap in the producer's sequence.
+    /// A gap in the producer's sequence, or a batch older than what is remembered.
     #[error("sequence {found} where {expected} is due")]
     OutOfOrderSequence {
         /// The batch's first sequence.
         found: i32,
         /// What would have been accepted.
         expected: i32,
-    },
-    /// Appended so long ago that its offset is forgotten.
-    #[error("sequence {found} was appended before, its offset is forgotten")]
-    DuplicateSequence {
-        /// The batch's first sequence.
-        found: i32,
     },
     /// There is no room right now: wait for it with `Store::room_for`, keeping the order.
     #[error("no room yet: wait and try again")]
@@ -63,7 +57,6 @@ impl From<SequenceError> for AppendError {
             SequenceError::OutOfOrder { found, expected } => {
                 Self::OutOfOrderSequence { found, expected }
             }
-            SequenceError::Duplicate { found } => Self::DuplicateSequence { found },
         }
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! For each producer id the table keeps the epoch and the last five batches, the most that a Java
 //! or librdkafka producer has in flight. A batch that repeats one of the five is answered with its
-//! original offset; one that is older than all five was appended too, but its offset is forgotten
-//! ([`SequenceError::Duplicate`]); anything else out of order is refused. Decisions follow Kafka's
-//! `ProducerAppendInfo`; the wording of errors is ours.
+//! original offset; anything else out of order is refused. Decisions follow Kafka's `ProducerAppendInfo`;
+//! the wording of errors is ours.
+//!
+//! A batch older than all five is refused as out of order too, although most likely it was appended.
+//! Calling it a duplicate (error 46, which clients take for success) would be a guess: a forgotten
+//! producer may begin again with a later batch first, and then the earlier one is not in the log.
 //!
 //! The table is bounded: entries expire after `expiry_ms` without a batch, and at the limit the
 //! longest silent producer is forgotten, as if it had expired. A forgotten producer may go on at
@@ -57,19 +60,13 @@ pub enum SequenceError {
         /// The newest epoch known.
         known: ProducerEpoch,
     },
-    /// A gap, or a new epoch that does not start at 0.
+    /// A gap, a batch older than what is remembered, or a new epoch that does not start at 0.
     #[error("sequence {found} where {expected} is due")]
     OutOfOrder {
         /// The batch's first sequence.
         found: i32,
         /// What would have been accepted.
         expected: i32,
-    },
-    /// Appended long ago; its offset is forgotten.
-    #[error("sequence {found} was appended before the last {REMEMBERED_BATCHES} batches")]
-    Duplicate {
-        /// The batch's first sequence.
-        found: i32,
     },
 }
 
@@ -133,11 +130,6 @@ impl Producers {
         let Some(last) = producer.batches.back() else {
             return Ok(Verdict::Append);
         };
-        let oldest = producer.batches.front().expect("not empty: it has a last batch");
-        let full = producer.batches.len() == REMEMBERED_BATCHES;
-        if full && is_before(batch.last_sequence, oldest.first_sequence) {
-            return Err(SequenceError::Duplicate { found: batch.first_sequence });
-        }
         expect_sequence(batch.first_sequence, next_sequence(last.last_sequence))
     }
 
@@ -254,12 +246,6 @@ fn expect_sequence(found: i32, expected: i32) -> Result<Verdict, SequenceError> 
     }
 }
 
-/// `a` comes before `b` on the circle of 2^31 sequence numbers, by less than half of it.
-fn is_before(a: i32, b: i32) -> bool {
-    let distance = (i64::from(b) - i64::from(a)).rem_euclid(1 << 31);
-    distance != 0 && distance < (1 << 30)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,7 +284,8 @@ mod tests {
     #[test]
     fn only_five_batches_are_remembered() {
         let table = appended(&[(0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (5, 5)]);
-        assert_eq!(table.check(&batch(0, 0, 0)), Err(SequenceError::Duplicate { found: 0 }));
+        let older = SequenceError::OutOfOrder { found: 0, expected: 6 };
+        assert_eq!(table.check(&batch(0, 0, 0)), Err(older));
         assert!(matches!(table.check(&batch(0, 1, 1)), Ok(Verdict::Duplicate(_))));
     }
 

@@ -47,7 +47,6 @@ pub fn partition(error: &PartitionError) -> ErrorCode {
         PartitionError::OffsetOutOfRange => ErrorCode::OFFSET_OUT_OF_RANGE,
         PartitionError::OffsetNotAvailable => ErrorCode::OFFSET_NOT_AVAILABLE,
         PartitionError::OutOfOrderSequence => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
-        PartitionError::DuplicateSequence => ErrorCode::DUPLICATE_SEQUENCE_NUMBER,
         PartitionError::InvalidProducerEpoch => ErrorCode::INVALID_PRODUCER_EPOCH,
         PartitionError::BatchTooLarge => ErrorCode::RECORD_LIST_TOO_LARGE,
         // A full disk has no code in Kafka. 56 is retriable and concerns one partition: the client

@@ -50,12 +50,9 @@ pub enum PartitionError {
     /// 78 OFFSET_NOT_AVAILABLE: a new leader does not know its high watermark yet.
     #[error("the high watermark of the new leader has not settled yet")]
     OffsetNotAvailable,
-    /// 45 OUT_OF_ORDER_SEQUENCE_NUMBER
-    #[error("the producer left a gap in its sequence numbers")]
+    /// 45 OUT_OF_ORDER_SEQUENCE_NUMBER: a gap, or a batch older than what is remembered.
+    #[error("the producer's sequence number is not the one that is due")]
     OutOfOrderSequence,
-    /// 46 DUPLICATE_SEQUENCE_NUMBER: a duplicate older than what is remembered.
-    #[error("a duplicate that is older than the batches remembered")]
-    DuplicateSequence,
     /// 47 INVALID_PRODUCER_EPOCH
     #[error("a newer instance of the producer wrote before")]
     InvalidProducerEpoch,

@@ -174,7 +174,6 @@ fn refusal(error: &AppendError) -> PartitionError {
         AppendError::UnknownPartition(_) => PartitionError::UnknownPartition,
         AppendError::InvalidProducerEpoch { .. } => PartitionError::InvalidProducerEpoch,
         AppendError::OutOfOrderSequence { .. } => PartitionError::OutOfOrderSequence,
-        AppendError::DuplicateSequence { .. } => PartitionError::DuplicateSequence,
         AppendError::NoRoomYet => PartitionError::Busy,
         AppendError::DiskFull => PartitionError::DiskFull,
         AppendError::TooLarge { .. } => PartitionError::BatchTooLarge,
