@@ -163,6 +163,36 @@ fn draw_limits(random: &mut Random) -> Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nemesis::Weather;
+    use crate::run::{RunOptions, converge, judge};
+    use crate::workload::{Plan, TopicPlan};
+
+    /// A node once stood still for good when as many clients of shard 0 created topics as the mesh has
+    /// credits: each of their requests held one of the way from shard 0 to itself, and waited for an
+    /// image that had to be published on the same way.
+    #[test]
+    fn as_many_topics_at_a_time_as_there_are_credits() {
+        let limits = Limits { mesh_credits_per_peer: 2, ..Limits::DEFAULT };
+        let product = Product { limits, gateway: Some(0), ..Product::draw(&mut Random::new(0)) };
+        let topic = |number| TopicPlan {
+            name: format!("topic-{number}"),
+            partitions: 2,
+            configs: Vec::new(),
+            append_time: false,
+        };
+        let plan = Plan {
+            topics: (0..12).map(topic).collect(),
+            producers: Vec::new(),
+            consumers: Vec::new(),
+            churns: Vec::new(),
+            zstd: false,
+        };
+        let verdict = judge(&RunOptions::of(1, Weather::Calm, product), |cluster| {
+            cluster.start_clients(&plan, &Random::new(2));
+            converge(cluster, "creating topics");
+        });
+        assert_eq!(verdict.violations, []);
+    }
 
     #[test]
     fn limits_that_are_drawn_keep_their_relations_and_differ() {

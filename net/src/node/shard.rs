@@ -7,8 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::rt::sync::{join_all, oneshot};
 use engine::rt::{Errno, Group, ListenOptions, Listener, Rt};
 use engine::shard::{Share, Store};
+use engine::types::ShardId;
 use replication::image::ClusterImage;
 use replication::partition::{
     PartitionReply, PartitionRequest, PartitionService, ServiceConfig, WaitCall, WaitEnd,
@@ -27,7 +29,7 @@ use crate::conn::lanes::{LaneLimits, Lanes};
 use crate::conn::listen::{Room, accept};
 use crate::conn::pipeline::PipelineLimits;
 use crate::conn::serve::{ConnLimits, Shared, Stop};
-use crate::gateway::{AdminRequest, Gateway};
+use crate::gateway::{AdminRequest, Gateway, LocalFuture};
 
 /// How long connections have to finish what was started, when the node stops.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -129,6 +131,25 @@ impl Shard {
                 self.exit.tell();
             }
         }
+    }
+
+    /// The answer to a request of this shard to itself, without a credit of the mesh.
+    fn ask_here(self: &Rc<Self>, request: ShardRequest) -> LocalFuture<ShardReply> {
+        let (sender, answer) = oneshot();
+        self.serve(
+            request,
+            Box::new(move |reply| {
+                // Nobody may be listening any more.
+                let _ = sender.send(reply);
+            }),
+        );
+        Box::pin(async move {
+            match answer.await {
+                Some(reply) => reply,
+                // The shard is ending, and so is whoever waits here.
+                None => std::future::pending().await,
+            }
+        })
     }
 
     fn later(
@@ -312,11 +333,20 @@ pub(super) fn arena_bytes(config: &NodeConfig) -> usize {
 
 /// The image as every shard gets it, in the order that keeps clients from seeing a partition before
 /// its owner does: first the owners, then the gateways.
-pub(super) async fn publish(shard: &Shard, image: &Arc<ClusterImage>) {
+///
+/// Requests to the controller wait for this while they hold credits of the way from shard 0 to itself,
+/// so that way is not taken: with as many of them as there are credits, nobody would go on.
+pub(super) async fn publish(shard: &Rc<Shard>, image: &Arc<ClusterImage>) {
     let to_all = async |request: fn(Arc<ClusterImage>) -> ShardRequest| {
-        let calls = (0..shard.config.shards)
-            .map(|to| shard.post.call(engine::types::ShardId(to), request(Arc::clone(image))));
-        engine::rt::sync::join_all(calls.collect::<Vec<_>>()).await;
+        let calls = (0..shard.config.shards).map(|to| -> LocalFuture<ShardReply> {
+            let (to, request) = (ShardId(to), request(Arc::clone(image)));
+            if to == shard.rt.shard() {
+                shard.ask_here(request)
+            } else {
+                shard.post.call(to, request)
+            }
+        });
+        join_all(calls.collect::<Vec<_>>()).await;
     };
     to_all(|image| ShardRequest::Partition(PartitionRequest::Image(image))).await;
     to_all(ShardRequest::Image).await;
