@@ -100,7 +100,7 @@ impl MetaLog {
         config: JournalConfig,
     ) -> Result<(Self, MetaState), StartError> {
         let dir = data_dir.join("metadata");
-        rt.create_dir_all(&dir).await.map_err(StartError::io(&dir))?;
+        rt.create_dirs_below(data_dir, &dir).await.map_err(StartError::io(&dir))?;
         let found = start::find(rt, &dir).await?;
         let state = read_state(rt, &found).await?;
         let log = Self::start_fresh(rt, &dir, &found, &state, config).await?;

@@ -101,8 +101,9 @@ impl JournalImage {
 }
 
 impl Journal {
-    /// Creates a journal in the new directory `dir`, with its first file pre-written, and starts
-    /// its tasks. It has no checkpoint yet, so nothing in it counts until it gets one.
+    /// Creates a journal in the new directory `dir`, whose parent's own name is durable, with its
+    /// first file pre-written, and starts its tasks. It has no checkpoint yet, so nothing in it counts
+    /// until it gets one.
     ///
     /// # Errors
     /// What the disk said.
@@ -113,7 +114,8 @@ impl Journal {
         siblings: Vec<Identity>,
         config: JournalConfig,
     ) -> Result<Self, Errno> {
-        rt.create_dir_all(dir).await?;
+        let siblings_dir = dir.parent().expect("a journal's directory lies among its siblings");
+        rt.create_dirs_below(siblings_dir, dir).await?;
         let image = JournalImage {
             dir: dir.to_owned(),
             identity,

@@ -1,7 +1,7 @@
 //! Files and directories, as tasks see them.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Rt;
 use super::errno::Errno;
@@ -127,39 +127,50 @@ impl Rt {
         }
     }
 
-    /// Creates a directory and its missing parents, and makes them durable: every parent of a
-    /// directory that was created is synced.
+    /// Creates a directory and its missing parents, and makes the names of all of them durable, up to
+    /// the root: a level that is there already may have been made by a process that was killed before
+    /// it had synced anything. A level that is there, in a parent that may not be read, is left alone.
     pub async fn create_dir_all(&self, path: &Path) -> Result<(), Errno> {
-        let mut missing: Vec<PathBuf> = Vec::new();
-        let mut at = path;
-        loop {
-            match self.stat(at).await {
-                Ok(stat) if stat.is_dir => break,
-                Ok(_) => return Err(Errno::ENOTDIR),
-                Err(Errno::ENOENT) => missing.push(at.to_owned()),
-                Err(errno) => return Err(errno),
+        for level in levels_of(path) {
+            let was_there = self.create_dir(level).await?;
+            match self.sync_dir(parent_of(level)).await {
+                Err(Errno::EACCES) if was_there => {}
+                synced => synced?,
             }
-            match at.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => at = parent,
-                _ => break,
-            }
-        }
-        for path in missing.iter().rev() {
-            self.create_dir(path).await?;
         }
         Ok(())
     }
 
-    async fn create_dir(&self, path: &Path) -> Result<(), Errno> {
-        let op = Op::MakeDir { path: path.to_owned() };
-        match self.core.operate(op).await.result {
-            // Another task or process was faster: that is what was asked for.
-            Ok(_) | Err(Errno::EEXIST) => {}
+    /// As [`create_dir_all`](Self::create_dir_all), for the levels below `top`, whose own name is
+    /// durable.
+    ///
+    /// # Panics
+    /// If `path` is not below `top`.
+    pub async fn create_dirs_below(&self, top: &Path, path: &Path) -> Result<(), Errno> {
+        assert!(path.starts_with(top), "{} is not below {}", path.display(), top.display());
+        for level in
+            levels_of(path).into_iter().filter(|level| *level != top && level.starts_with(top))
+        {
+            self.create_dir(level).await?;
+            self.sync_dir(parent_of(level)).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether it was there already. Not durable by itself.
+    async fn create_dir(&self, path: &Path) -> Result<bool, Errno> {
+        match self.stat(path).await {
+            Ok(stat) if stat.is_dir => return Ok(true),
+            Ok(_) => return Err(Errno::ENOTDIR),
+            Err(Errno::ENOENT) => {}
             Err(errno) => return Err(errno),
         }
-        match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => self.sync_dir(parent).await,
-            _ => self.sync_dir(Path::new(".")).await,
+        let op = Op::MakeDir { path: path.to_owned() };
+        match self.core.operate(op).await.result {
+            Ok(_) => Ok(false),
+            // Another task or process was faster: that is what was asked for.
+            Err(Errno::EEXIST) => Ok(true),
+            Err(errno) => Err(errno),
         }
     }
 
@@ -210,5 +221,19 @@ fn stat_of(answer: Answer) -> Stat {
     match answer {
         Answer::Stat(stat) => stat,
         other => panic!("stat answered {other:?}"),
+    }
+}
+
+/// A path and the directories above it that have names, the topmost first.
+fn levels_of(path: &Path) -> Vec<&Path> {
+    let mut levels: Vec<&Path> = path.ancestors().filter(|at| at.file_name().is_some()).collect();
+    levels.reverse();
+    levels
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }

@@ -302,7 +302,7 @@ impl Inner {
     ) -> Result<(), Errno> {
         let dir = partition_dir(&self.data_dir, id);
         if from == 0 {
-            self.rt.create_dir_all(&dir).await?;
+            self.rt.create_dirs_below(&self.data_dir, &dir).await?;
         }
         let log = match self.open_part(id, segment, Part::Log).await {
             Err(Errno::ENOENT) => {

@@ -157,7 +157,7 @@ impl Recovery<'_> {
         place: &dyn Fn(PartitionId) -> ShardId,
     ) -> Result<Recovered, StartError> {
         let journals_dir = self.data_dir.join("journal");
-        let made = self.rt.create_dir_all(&journals_dir).await;
+        let made = self.rt.create_dirs_below(self.data_dir, &journals_dir).await;
         made.map_err(StartError::io(&journals_dir))?;
         let found = start::find(self.rt, &journals_dir).await?;
         if found.generation == 0 {
@@ -408,7 +408,7 @@ impl Recovery<'_> {
         dir: &Path,
         segment: &mut RebuiltSegment,
     ) -> Result<(), Errno> {
-        self.rt.create_dir_all(dir).await?;
+        self.rt.create_dirs_below(self.data_dir, dir).await?;
         let record = &mut segment.record;
         let (from, to) = (record.synced, record.file_bytes());
         let mut blocks = segment.bytes[..segment.bytes.len().min((to - from) as usize)].to_vec();
@@ -446,7 +446,7 @@ impl Recovery<'_> {
         }
         let dir = partition_dir(self.data_dir, id);
         let result = self.replay(id, gathered, &PartitionSettings::default());
-        self.rt.create_dir_all(&dir).await.map_err(StartError::io(&dir))?;
+        self.rt.create_dirs_below(self.data_dir, &dir).await.map_err(StartError::io(&dir))?;
         let (name, bytes) = match result {
             Ok(mut rebuilt) => {
                 for segment in &mut rebuilt.segments {
@@ -596,7 +596,10 @@ impl Recovery<'_> {
 
     async fn move_to_orphans(&self, id: PartitionId, dir: &Path) -> Result<(), StartError> {
         let orphans = self.data_dir.join("orphans");
-        self.rt.create_dir_all(&orphans).await.map_err(StartError::io(&orphans))?;
+        self.rt
+            .create_dirs_below(self.data_dir, &orphans)
+            .await
+            .map_err(StartError::io(&orphans))?;
         let target = orphans.join(id.to_string());
         self.rt.rename(dir, &target).await.map_err(StartError::io(dir))?;
         self.rt.sync_dir(&orphans).await.map_err(StartError::io(&orphans))?;

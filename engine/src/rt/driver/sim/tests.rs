@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::*;
-use crate::rt::{Errno, Group, OpenOptions, Rt, WriteFlags};
+use crate::rt::{Errno, Group, OpenOptions, Rt, WriteFlags, shard_main};
 
 const LONG: Duration = Duration::from_secs(600);
 const LOSE_ALL: Crash = Crash::Power(CrashLoss::Everything);
@@ -146,6 +146,31 @@ fn a_killed_process_leaves_what_it_wrote() {
         put(&rt, &file(), 0, 7, 4096, WriteFlags::NONE).await;
     });
     assert_eq!(world.file_bytes(node, &file()).unwrap(), [7; 4096]);
+}
+
+/// A directory whose maker was killed before it had synced the name is there for the next process, and
+/// gone after a power cut: that process once put durable files into it, and lost them with it.
+#[test]
+fn a_directory_found_there_is_made_durable_too() {
+    let (top, dir) = (Path::new("/data"), Path::new("/data/topics/t/2"));
+    for step in 1..40 {
+        let mut world = World::new(step);
+        let node = world.add_node(NodeOptions::default(), move || {
+            vec![shard_main(async move |rt| {
+                rt.create_dir_all(top).await.unwrap();
+                rt.create_dirs_below(top, dir).await.unwrap();
+                put(&rt, &dir.join("a"), 0, 7, 4096, WriteFlags::DSYNC).await;
+                rt.sync_dir(dir).await.unwrap();
+            })]
+        });
+        world.run_until(LONG, |world| world.io_count(node) >= step);
+        world.crash(node, Crash::Kill);
+        world.restart(node);
+        assert!(world.run_to_end(node, LONG));
+        world.crash(node, LOSE_ALL);
+        let there = world.file_bytes(node, &dir.join("a")).is_some_and(|bytes| bytes == [7; 4096]);
+        assert!(there, "killed after {step} I/O steps");
+    }
 }
 
 #[test]
