@@ -91,6 +91,8 @@ pub(super) enum NetEvent {
     Answer { caller: Caller, answer: Result<ConnId, Errno> },
     /// A packet reaches `side`.
     Arrive { conn: ConnId, side: Side, packet: Packet },
+    /// What was held for `side` comes through.
+    Release { conn: ConnId, side: Side, round: u64 },
     /// A sender looks whether what it had held is through.
     GiveUp { conn: ConnId, side: Side, round: u64 },
 }

@@ -76,6 +76,44 @@ fn last(log: &Log) -> String {
     log.borrow().last().cloned().unwrap_or_default()
 }
 
+/// Packets that were still on their way when a link came back once overtook those that had been held:
+/// bytes of a connection arrived in another order than they were sent.
+#[test]
+fn cuts_keep_the_order_of_bytes() {
+    for seed in 0..20 {
+        let (mut world, got) = (World::new(seed), Rc::new(RefCell::new(Vec::new())));
+        let link = LinkOptions { delay_us: 20..30_000, ..LinkOptions::default() };
+        world.set_link(link);
+        let seen = got.clone();
+        let server = world.add_once(NodeOptions::default(), async move |rt: Rt| {
+            let addr = SocketAddr::new("0.0.0.0".parse().unwrap(), PORT);
+            let listener = rt.listen(addr, ListenOptions::default()).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            while let Ok(bytes) = stream.recv_some(100).await {
+                seen.borrow_mut().extend_from_slice(&bytes);
+            }
+        });
+        world.run_for(SECOND);
+        let addr = SocketAddr::new(server.ip(), PORT);
+        let client = world.add_once(NodeOptions::default(), async move |rt: Rt| {
+            let stream = rt.connect(addr).await.unwrap();
+            for byte in 0..=255u8 {
+                stream.send(vec![Bytes::copy_from_slice(&[byte]).into()]).await.unwrap();
+                rt.sleep(Duration::from_millis(1)).await;
+            }
+            rt.sleep(60 * SECOND).await;
+        });
+        for _ in 0..12 {
+            world.run_for(Duration::from_millis(20));
+            world.cut(client, server);
+            world.run_for(Duration::from_millis(5));
+            world.heal();
+        }
+        world.run_for(10 * SECOND);
+        assert!(got.borrow().iter().copied().eq(0..=255), "seed {seed}: {:?}", got.borrow());
+    }
+}
+
 #[test]
 fn a_short_cut_delays_and_a_long_one_times_out() {
     let (mut world, server, node, log) = start(1);

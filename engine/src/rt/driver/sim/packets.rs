@@ -24,21 +24,32 @@ impl State {
     }
 
     pub(super) fn arrive(&mut self, conn: ConnId, side: Side, packet: Packet) {
-        let Some(known) = self.network.conns.get_mut(&conn) else { return };
-        let (to, from) = (known.end(side).node, known.end(side.other()).node);
-        let down = known.end(side).gone && !self.machines[to.0 as usize].up;
-        let known = self.network.conns.get_mut(&conn).expect("looked up above");
-        let end = known.end(side);
-        if down || !end.held.is_empty() || self.network.cut.contains(&(from, to)) {
+        if !self.network.conns.contains_key(&conn) {
+            return;
+        }
+        let closed = self.is_closed(conn, side);
+        let end = self.end(conn, side);
+        if closed || !end.held.is_empty() {
             end.held.push_back(packet);
             if end.held.len() == 1 {
-                let (round, give_up) = (end.held_round, self.network.options.give_up);
-                let at = self.now + give_up.as_nanos() as u64;
-                let side = side.other();
-                self.schedule(at, Event::Net(NetEvent::GiveUp { conn, side, round }));
+                self.give_up_later(conn, side);
             }
             return;
         }
+        self.deliver(conn, side, packet);
+    }
+
+    /// The other end of `side` gives up unless what is held is released before.
+    fn give_up_later(&mut self, conn: ConnId, side: Side) {
+        let (round, give_up) = (self.end(conn, side).held_round, self.network.options.give_up);
+        let at = self.now + give_up.as_nanos() as u64;
+        let side = side.other();
+        self.schedule(at, Event::Net(NetEvent::GiveUp { conn, side, round }));
+    }
+
+    fn deliver(&mut self, conn: ConnId, side: Side, packet: Packet) {
+        let Some(known) = self.network.conns.get_mut(&conn) else { return };
+        let end = known.end(side);
         let nobody = end.gone || (!end.open && end.failed.is_some());
         match packet {
             Packet::Reset => self.fail(conn, side, Errno::ECONNRESET),
@@ -58,18 +69,44 @@ impl State {
         }
     }
 
-    /// A link works again, or a node is up again: held packets arrive.
+    /// A link works again, or a node is up again: held packets are sent once more. Until they are
+    /// here they stay in line, so that what was still on its way does not overtake them.
     pub(super) fn release_held(&mut self) {
         let conns: Vec<ConnId> = self.network.conns.keys().copied().collect();
         for conn in conns {
             for side in [Side::Caller, Side::Callee] {
-                let held = std::mem::take(&mut self.end(conn, side).held);
-                self.end(conn, side).held_round += 1;
-                for packet in held {
-                    self.post(conn, side, packet);
+                if self.end(conn, side).held.is_empty() {
+                    continue;
                 }
+                let (to, from) = (self.end(conn, side).node, self.end(conn, side.other()).node);
+                let end = self.end(conn, side);
+                end.held_round += 1;
+                let round = end.held_round;
+                let at = self.now + self.delay(from, Some(to));
+                self.schedule(at, Event::Net(NetEvent::Release { conn, side, round }));
             }
         }
+    }
+
+    /// What was held arrives, unless the way is closed again.
+    pub(super) fn release(&mut self, conn: ConnId, side: Side, round: u64) {
+        let Some(known) = self.network.conns.get_mut(&conn) else { return };
+        if known.end(side).held_round != round {
+            return;
+        }
+        if self.is_closed(conn, side) {
+            return self.give_up_later(conn, side);
+        }
+        for packet in std::mem::take(&mut self.end(conn, side).held) {
+            self.deliver(conn, side, packet);
+        }
+    }
+
+    /// Whether nothing reaches `side` now.
+    fn is_closed(&mut self, conn: ConnId, side: Side) -> bool {
+        let (to, from) = (self.end(conn, side).node, self.end(conn, side.other()).node);
+        let down = self.end(conn, side).gone && !self.machines[to.0 as usize].up;
+        down || self.network.cut.contains(&(from, to))
     }
 
     pub(super) fn give_up(&mut self, conn: ConnId, side: Side, round: u64) {

@@ -123,6 +123,7 @@ impl State {
             NetEvent::Knock { caller, addr, since } => self.knock(caller, addr, since),
             NetEvent::Answer { caller, answer } => self.answered(caller, answer),
             NetEvent::Arrive { conn, side, packet } => self.arrive(conn, side, packet),
+            NetEvent::Release { conn, side, round } => self.release(conn, side, round),
             NetEvent::GiveUp { conn, side, round } => self.give_up(conn, side, round),
         }
     }
