@@ -5,8 +5,13 @@
 //! ```text
 //! directory.new  written and synced    the identity is drawn, formatting has begun
 //! metadata/      formatted             (`begin` to `finish`, by the caller)
-//! directory      renamed from .new     formatted; from here on the directory is never formatted again
+//! directory      written and synced    formatted; from here on the directory is never formatted again
+//! directory.new  removed
 //! ```
+//!
+//! `directory` is written anew and not renamed, so that nothing rests on a rename being one step of the
+//! file system. Whatever is found there is synced before it is trusted: it may come from a process that
+//! was killed, and then a power cut would still take it back.
 //!
 //! A directory that holds journals or segments but no `directory` file was not made by these steps:
 //! it is refused, for formatting it would hide what is in it.
@@ -87,16 +92,26 @@ pub enum Opened {
 /// [`DirectoryError`]; nothing was changed then, but that an empty directory may have been made.
 pub async fn begin(rt: &Rt, data_dir: &Path, node: NodeId) -> Result<Opened, DirectoryError> {
     rt.create_dir_all(data_dir).await.map_err(io(data_dir))?;
-    if let Some(identity) = read(rt, &data_dir.join(NAME)).await? {
-        if identity.node_id != node {
+    let begun = read(rt, &data_dir.join(NAME_BEGUN)).await;
+    match (read(rt, &data_dir.join(NAME)).await, &begun) {
+        (Ok(Some(identity)), _) if identity.node_id == node => {
+            trust(rt, data_dir, NAME).await?;
+            remove_begun(rt, data_dir).await?;
+            return Ok(Opened::Formatted(identity));
+        }
+        (Ok(Some(identity)), _) => {
             let (path, found) = (data_dir.to_owned(), identity.node_id);
             return Err(DirectoryError::OtherNode { path, found, asked: node });
         }
-        return Ok(Opened::Formatted(identity));
+        // Torn while it was written: formatting never came to its end.
+        (Err(DirectoryError::Identity { .. }), Ok(Some(_))) | (Ok(None), _) => {}
+        (Err(error), _) => return Err(error),
     }
-    let begun = data_dir.join(NAME_BEGUN);
-    match read(rt, &begun).await {
-        Ok(Some(identity)) if identity.node_id == node => return Ok(Opened::Begun(identity)),
+    match begun {
+        Ok(Some(identity)) if identity.node_id == node => {
+            trust(rt, data_dir, NAME_BEGUN).await?;
+            return Ok(Opened::Begun(identity));
+        }
         // Torn while it was written, or of a start with another node id: nothing was formatted yet
         // that could be lost. Begin again.
         Ok(Some(_)) | Err(DirectoryError::Identity { .. }) => {}
@@ -104,18 +119,32 @@ pub async fn begin(rt: &Rt, data_dir: &Path, node: NodeId) -> Result<Opened, Dir
         Err(error) => return Err(error),
     }
     let identity = draw(rt, node);
-    write(rt, &begun, &identity).await?;
-    rt.sync_dir(data_dir).await.map_err(io(data_dir))?;
+    write(rt, data_dir, NAME_BEGUN, &identity).await?;
     Ok(Opened::Begun(identity))
 }
 
-/// Marks the directory as formatted. Durable when it returns.
+/// Marks the directory as formatted by `identity`, which [`begin`] gave. Durable when it returns.
 ///
 /// # Errors
 /// What the disk said; the next start formats again.
-pub async fn finish(rt: &Rt, data_dir: &Path) -> Result<(), DirectoryError> {
-    let (from, to) = (data_dir.join(NAME_BEGUN), data_dir.join(NAME));
-    rt.rename(&from, &to).await.map_err(io(&to))?;
+pub async fn finish(rt: &Rt, data_dir: &Path, identity: &Identity) -> Result<(), DirectoryError> {
+    write(rt, data_dir, NAME, identity).await?;
+    remove_begun(rt, data_dir).await
+}
+
+async fn remove_begun(rt: &Rt, data_dir: &Path) -> Result<(), DirectoryError> {
+    match rt.unlink(&data_dir.join(NAME_BEGUN)).await {
+        Err(Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(io(&data_dir.join(NAME_BEGUN))(errno)),
+        Ok(()) => rt.sync_dir(data_dir).await.map_err(io(data_dir)),
+    }
+}
+
+/// Makes durable what was found under a name.
+async fn trust(rt: &Rt, data_dir: &Path, name: &str) -> Result<(), DirectoryError> {
+    let path = data_dir.join(name);
+    let file = rt.open(&path, OpenOptions::reading()).await.map_err(io(&path))?;
+    file.sync_all().await.map_err(io(&path))?;
     rt.sync_dir(data_dir).await.map_err(io(data_dir))
 }
 
@@ -177,7 +206,14 @@ async fn read(rt: &Rt, path: &Path) -> Result<Option<Identity>, DirectoryError> 
     identity.map(Some).map_err(|error| DirectoryError::Identity { path: path.to_owned(), error })
 }
 
-async fn write(rt: &Rt, path: &Path, identity: &Identity) -> Result<(), DirectoryError> {
+/// Writes an identity. File and name are durable when it returns.
+async fn write(
+    rt: &Rt,
+    data_dir: &Path,
+    name: &str,
+    identity: &Identity,
+) -> Result<(), DirectoryError> {
+    let path = &data_dir.join(name);
     let options = OpenOptions { write: true, create: true, ..OpenOptions::default() };
     let file = rt.open(path, options).await.map_err(io(path))?;
     let mut buffer = rt.arena().alloc(4096).map_err(|_| io(path)(Errno::ENOMEM))?;
@@ -185,9 +221,10 @@ async fn write(rt: &Rt, path: &Path, identity: &Identity) -> Result<(), Director
     let data = WriteBuf::Buf { buf: buffer, range: 0..IDENTITY_BYTES };
     let (result, _) = file.write_at(data, 0, WriteFlags::DSYNC).await;
     match result.map_err(io(path))? {
-        IDENTITY_BYTES => file.sync_all().await.map_err(io(path)),
-        _ => Err(io(path)(Errno::EIO)),
+        IDENTITY_BYTES => file.sync_all().await.map_err(io(path))?,
+        _ => return Err(io(path)(Errno::EIO)),
     }
+    rt.sync_dir(data_dir).await.map_err(io(data_dir))
 }
 
 #[cfg(test)]

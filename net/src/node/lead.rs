@@ -124,7 +124,7 @@ async fn open_metadata(
             let (node, directory) = (identity.node_id, identity.directory_id);
             Quorum::format(rt, &log, node, directory, &cluster_id).await?;
             log.close().await.map_err(QuorumError::Storage)?;
-            directory::finish(rt, &config.data_dir).await?;
+            directory::finish(rt, &config.data_dir, &identity).await?;
             (identity, true)
         }
     };
