@@ -110,6 +110,8 @@ limits! {
         "A compressed batch may never expand to more, in bytes, whatever the topic allows."
     appends_waiting_per_shard_max: u32 = 65_536, extreme 16;
         "Producers of one shard that wait for an acknowledgement, and as many that wait for room. Further appends are refused before they are in the log (a retriable error)."
+    refused_batches_per_shard_max: u32 = 65_536, extreme 16;
+        "Idempotent producers of one shard, per partition, whose refused batch is remembered so that no later one overtakes it. At the limit the oldest is forgotten."
     topics_per_request_max: u32 = 1_000, extreme 16;
         "Topics that one request may create, delete or alter. A longer list is refused whole (INVALID_REQUEST)."
     topics_max: u32 = 200_000, extreme 64;

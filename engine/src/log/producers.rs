@@ -246,6 +246,13 @@ fn expect_sequence(found: i32, expected: i32) -> Result<Verdict, SequenceError> 
     }
 }
 
+/// Whether `a` comes before `b` on the circle of 2^31 sequence numbers, by less than half of it.
+#[must_use]
+pub fn is_before(a: i32, b: i32) -> bool {
+    let distance = (i64::from(b) - i64::from(a)).rem_euclid(1 << 31);
+    distance != 0 && distance < (1 << 30)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -142,12 +142,15 @@ impl Rt {
     }
 
     /// As [`create_dir_all`](Self::create_dir_all), for the levels below `top`, whose own name is
-    /// durable.
+    /// durable if it is there.
     ///
     /// # Panics
     /// If `path` is not below `top`.
     pub async fn create_dirs_below(&self, top: &Path, path: &Path) -> Result<(), Errno> {
         assert!(path.starts_with(top), "{} is not below {}", path.display(), top.display());
+        if self.stat(top).await == Err(Errno::ENOENT) {
+            self.create_dir_all(top).await?;
+        }
         for level in
             levels_of(path).into_iter().filter(|level| *level != top && level.starts_with(top))
         {

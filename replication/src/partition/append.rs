@@ -33,7 +33,7 @@ impl Inner {
             Err(AppendError::NoRoomYet)
         } else {
             match self.admit(&call) {
-                Err(error) => return reply(PartitionReply::Append(Err(error))),
+                Err(error) => return self.refuse(&call, error, reply),
                 Ok(()) => self.store.append(call.id, &batch, &call.info, self.rt.wall_ms()),
             }
         };
@@ -55,7 +55,14 @@ impl Inner {
             return Err(PartitionError::Busy);
         }
         let not_here = state.not_here(self.config.node, call.id);
-        state.leader_mut(call.id).ok_or(not_here)?.admit(call.acks)
+        state.leader_mut(call.id).ok_or(not_here)?.admit(call.acks)?;
+        state.refused.check(call.id, &call.info)
+    }
+
+    /// The batch is not in the log, and nothing that comes behind it may be there first.
+    fn refuse(&self, call: &AppendCall, why: PartitionError, reply: Reply) {
+        self.state.borrow_mut().refused.note(call.id, &call.info, why);
+        reply(PartitionReply::Append(Err(why)));
     }
 
     /// The store has taken the batch, or refused it.
@@ -66,11 +73,13 @@ impl Inner {
         deadline: Monotonic,
         reply: Reply,
     ) {
-        let answers = match outcome {
-            Err(error) => vec![(reply, PartitionReply::Append(Err(refusal(&error))))],
-            Ok(appended) => self.wait_for_ack(call, &appended, deadline, reply),
-        };
-        self.answer(answers);
+        match outcome {
+            Err(error) => self.refuse(call, refusal(&error), reply),
+            Ok(appended) => {
+                self.state.borrow_mut().refused.accepted(call.id, &call.info);
+                self.answer(self.wait_for_ack(call, &appended, deadline, reply));
+            }
+        }
     }
 
     fn wait_for_ack(
@@ -104,7 +113,7 @@ impl Inner {
         let mut state = self.state.borrow_mut();
         if state.queued() >= self.config.limits.appends_waiting_per_shard_max as usize {
             drop(state);
-            return (waiting.reply)(PartitionReply::Append(Err(PartitionError::Busy)));
+            return self.refuse(&waiting.call, PartitionError::Busy, waiting.reply);
         }
         let is_first = !state.queues.contains_key(&id);
         state.queues.entry(id).or_default().push_back(waiting);
@@ -120,7 +129,7 @@ impl Inner {
         while let Some(waiting) = self.next_in_queue(id) {
             let Waiting { call, batch, deadline, reply } = waiting;
             if let Err(error) = self.admit(&call) {
-                reply(PartitionReply::Append(Err(error)));
+                self.refuse(&call, error, reply);
                 continue;
             }
             let now_ms = self.rt.wall_ms();
@@ -133,9 +142,7 @@ impl Inner {
                     reply(PartitionReply::Append(Err(error)));
                 }
                 Either::Left(outcome) => self.appended(&call, outcome, deadline, reply),
-                Either::Right(()) => {
-                    reply(PartitionReply::Append(Err(PartitionError::TimedOut)));
-                }
+                Either::Right(()) => self.refuse(&call, PartitionError::TimedOut, reply),
             }
         }
     }

@@ -11,6 +11,7 @@ pub mod leader;
 mod pending;
 mod placement;
 mod read;
+mod refused;
 mod service;
 #[cfg(test)]
 mod tests;

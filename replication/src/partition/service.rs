@@ -26,6 +26,7 @@ use super::api::{PartitionError, PartitionReply, PartitionRequest, WaitCall, Wai
 use super::append::Queue;
 use super::leader::{Effect, Leader};
 use super::pending::Pending;
+use super::refused::Refused;
 use super::watch::Watchers;
 use crate::image::ClusterImage;
 
@@ -71,6 +72,8 @@ pub(super) struct State {
     pub(super) hosted: BTreeMap<PartitionId, Hosted>,
     pub(super) pending: Pending<Reply>,
     pub(super) watchers: Watchers<Reply>,
+    /// What later batches of a producer have to wait for.
+    pub(super) refused: Refused,
     /// Appends that wait for room, per partition, in the order in which they came.
     pub(super) queues: BTreeMap<PartitionId, Queue>,
     /// Partitions that are gone but may still be named by a journal or a directory.
@@ -100,6 +103,7 @@ impl PartitionService {
             hosted: BTreeMap::new(),
             pending: Pending::new(waiting_max),
             watchers: Watchers::new(watching_max),
+            refused: Refused::new(config.limits.refused_batches_per_shard_max as usize),
             queues: BTreeMap::new(),
             deleting: BTreeSet::new(),
             is_closed: false,

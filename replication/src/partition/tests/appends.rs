@@ -100,6 +100,29 @@ fn log_append_time_is_the_brokers() {
     });
 }
 
+/// A producer that the log did not know once had its first batch refused, for too much was waiting, and
+/// its second one taken: a log takes a strange producer at any sequence number. The first could never
+/// follow.
+#[test]
+fn a_refused_batch_is_not_overtaken_by_the_next() {
+    run(9, async |rt| {
+        let limits = Limits { appends_waiting_per_shard_max: 1, ..Limits::DEFAULT };
+        let broker = Broker::start_with(&rt, limits).await;
+        let id = broker.create("orders", &[]).await;
+        let send = |sequence, value| {
+            broker.send(id, &produced_batch(7, 0, sequence, value), Acks::All, 1000)
+        };
+        let first = broker.send(id, &batch(&["x"]), Acks::All, 1000);
+        let outcomes = join_all([first, send(0, "a")]).await;
+        assert!(outcomes[0].is_ok());
+        assert_eq!(outcomes[1], Err(PartitionError::Busy));
+        assert_eq!(send(1, "b").await, Err(PartitionError::OutOfOrderSequence));
+        send(0, "a").await.unwrap();
+        send(1, "b").await.unwrap();
+        assert_eq!(broker.read_all(id, 0).await, expected(&["x", "a", "b"]));
+    });
+}
+
 #[test]
 fn too_many_waiting_producers_are_refused_before_the_log() {
     run(8, async |rt| {
