@@ -11,8 +11,10 @@ mod direct_io;
 mod host;
 mod listeners;
 mod lock;
+mod process;
 mod signals;
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -73,7 +75,7 @@ impl Arguments {
         let planted = planted()?;
         let limits = Limits::DEFAULT;
         limits.check().map_err(|sentence| anyhow!("limits contradict each other: {sentence}"))?;
-        let _lock = lock::take(&data_dir)?;
+        let lock = OwnedFd::from(lock::take(&data_dir)?);
         plan.check_ports()?;
         let warnings = host::preflight(&facts, &data_dir, usize::from(shards), &limits)?;
         let config = NodeConfig {
@@ -93,7 +95,7 @@ impl Arguments {
             planted,
         };
         let cores = host::cores(&facts, shards);
-        let node = Node::start(config.clone(), &cores);
+        let node = Node::start(config.clone(), &cores, Some(lock));
         signals::watch(node.control().clone())?;
         let serving = match node.control().wait_serving() {
             Ok(serving) => serving,

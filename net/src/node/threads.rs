@@ -1,5 +1,6 @@
 //! What runs on each shard, and the threads that run it in production.
 
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -79,7 +80,9 @@ pub struct Node {
 
 impl Node {
     /// Starts a node: returns at once, [`Control::wait_serving`] says how it went. `cores` names the
-    /// core of each shard, in order; `None` leaves a shard unpinned.
+    /// core of each shard, in order; `None` leaves a shard unpinned. `lock` is a file whose lock
+    /// keeps other processes out of the data directory: every ring holds it, so that the lock of a
+    /// killed process lasts as long as its writes.
     ///
     /// A panic on a shard, outside of what one connection is to blame for, aborts the process: the
     /// state of that shard is not to be trusted any more, and the next start recovers (design D14).
@@ -87,14 +90,15 @@ impl Node {
     /// # Panics
     /// If there is not one entry in `cores` per shard.
     #[must_use]
-    pub fn start(config: NodeConfig, cores: &[Option<usize>]) -> Self {
+    pub fn start(config: NodeConfig, cores: &[Option<usize>], lock: Option<OwnedFd>) -> Self {
         assert_eq!(cores.len(), usize::from(config.shards), "one core, or none, for each shard");
         let control = Control::default();
-        let config = Arc::new(config);
+        let (config, lock) = (Arc::new(config), lock.map(Arc::new));
         let mut threads = Vec::new();
         for ((main, core), shard) in mains(&config, &control).into_iter().zip(cores).zip(0..) {
             let shard = ShardId(shard);
-            let options = ShardOptions { core: *core, ..options(&config, shard) };
+            let hold = lock.clone();
+            let options = ShardOptions { core: *core, hold, ..options(&config, shard) };
             let control_of = control.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{shard}"))
@@ -130,9 +134,10 @@ fn options(config: &NodeConfig, shard: ShardId) -> ShardOptions {
 }
 
 fn run(options: ShardOptions, main: ShardMain, control: &Control) {
-    let abort = AbortOnPanic(options.shard);
+    let shard = options.shard;
+    let abort = AbortOnPanic(shard);
     if let Err(error) = run_shard(options, main) {
-        failed(control, options.shard, &error.to_string());
+        failed(control, shard, &error.to_string());
     }
     std::mem::forget(abort);
 }

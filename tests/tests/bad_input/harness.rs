@@ -62,7 +62,7 @@ impl Broker {
             #[cfg(feature = "planted-bugs")]
             planted: engine::journal::Planted::default(),
         };
-        let node = Node::start(config, &[None, None]);
+        let node = Node::start(config, &[None, None], None);
         node.control().wait_serving().expect("it serves");
         Self { node: Some(node), address, _dir: dir }
     }

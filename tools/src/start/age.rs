@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use super::process;
+
 /// Loading this program takes milliseconds, from a cold disk some hundred; nothing like this.
 const LOADING_MAX: Duration = Duration::from_secs(1);
 
@@ -73,10 +75,8 @@ fn age() -> Option<Duration> {
     now.checked_sub(began)
 }
 
-/// Field 22 of `/proc/self/stat`. The name in field 2 may hold anything, parentheses too.
 fn began(stat: &str, ticks_per_s: u64) -> Option<Duration> {
-    let ticks: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
-    let ns = ticks.checked_mul(1_000_000_000)?.checked_div(ticks_per_s)?;
+    let ns = process::began_ticks(stat)?.checked_mul(1_000_000_000)?.checked_div(ticks_per_s)?;
     Some(Duration::from_nanos(ns))
 }
 
@@ -85,13 +85,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_beginning_is_field_22_whatever_the_name() {
-        let rest = "S 1 1 1 0 -1 4194304 9 0 0 0 1 2 0 0 20 0 3 0 1234 5 6 7";
-        for name in ["ringmain", "a b) S 2 (c", ")"] {
-            let stat = format!("77 ({name}) {rest}");
-            assert_eq!(began(&stat, 100), Some(Duration::from_millis(12_340)), "{name}");
-        }
-        assert_eq!(began("77 (x) S 1", 100), None);
+    fn the_beginning_is_told_in_ticks() {
+        let stat = "77 (x) S 1 1 1 0 -1 4194304 9 0 0 0 1 2 0 0 20 0 3 0 1234 5 6 7";
+        assert_eq!(began(stat, 100), Some(Duration::from_millis(12_340)));
+        assert_eq!(began(stat, 0), None);
         assert_eq!(began("", 100), None);
     }
 

@@ -97,6 +97,12 @@ impl UringDriver {
         Ok(Self { inner: RefCell::new(inner), started: Instant::now() })
     }
 
+    /// Gives the ring a reference of its own to an open file: see `ShardOptions::hold`.
+    pub(super) fn hold(&self, file: &OwnedFd) -> io::Result<()> {
+        let inner = self.inner.borrow();
+        inner.ring.uring().submitter().register_files(&[file.as_raw_fd()])
+    }
+
     /// Submits what is new, without waiting.
     pub(super) fn submit_all(&self) {
         self.inner.borrow_mut().ring.submit();

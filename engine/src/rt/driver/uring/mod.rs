@@ -5,7 +5,7 @@
 //! the floor. What the kernel has no ring operation for is called directly where it cannot block
 //! (sockets are made that way), and else only at start (listing directories).
 //!
-//! Not here: registered files and buffers, `SEND_ZC`, receive bundles, `MSG_RING`. They come when a
+//! Not here: registered files (but one that nothing reads, `ShardOptions::hold`) and buffers, `SEND_ZC`, receive bundles, `MSG_RING`. They come when a
 //! benchmark asks for them.
 
 mod address;

@@ -1,5 +1,7 @@
 //! Tests of what only this driver has: the probe, the overflow list, start errors.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::memory::ArenaConfig;
 use crate::rt::{Errno, OpenOptions, WriteFlags, shard_main};
@@ -48,7 +50,7 @@ fn more_operations_than_entries_are_in_flight() {
 #[test]
 fn a_waker_works_from_another_thread() {
     let (sender, receiver) = std::sync::mpsc::channel::<std::task::Waker>();
-    let woken = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let woken = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let count = woken.clone();
     let thread = std::thread::spawn(move || {
         while let Ok(waker) = receiver.recv() {
@@ -84,4 +86,22 @@ fn at_the_limit_operations_answer_ebusy() {
         assert_eq!(answers[2], Err(Errno::EBUSY));
     });
     run_shard(options, main).unwrap();
+}
+
+#[test]
+fn a_ring_holds_a_file_and_with_it_its_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let locked = std::fs::File::create(&path).unwrap();
+    locked.lock().unwrap();
+    let other = std::fs::File::open(&path).unwrap();
+    let second = other.try_clone().unwrap();
+    let options = ShardOptions { hold: Some(Arc::new(locked.into())), ..options() };
+    let main = shard_main(async move |_| {
+        // The options are gone, and with them the only descriptor.
+        assert!(matches!(second.try_lock(), Err(std::fs::TryLockError::WouldBlock)));
+    });
+    run_shard(options, main).unwrap();
+    // The kernel takes the ring down by and by; this waits for it.
+    other.lock().unwrap();
 }
