@@ -173,7 +173,8 @@ mod tests {
     #[test]
     fn as_many_topics_at_a_time_as_there_are_credits() {
         let limits = Limits { mesh_credits_per_peer: 2, ..Limits::DEFAULT };
-        let product = Product { limits, gateway: Some(0), ..Product::draw(&mut Random::new(0)) };
+        let mut product = Product::draw(&mut Random::new(0));
+        (product.limits, product.gateway) = (limits, Some(0));
         let topic = |number| TopicPlan {
             name: format!("topic-{number}"),
             partitions: 2,
