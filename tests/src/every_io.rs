@@ -11,7 +11,7 @@ use engine::rt::sim::{Crash, CrashLoss, Random};
 
 use crate::cluster::Cluster;
 use crate::run::{RunOptions, Verdict, converge, judge, read_all};
-use crate::workload::{Plan, ProducerPlan, Size};
+use crate::workload::{Batches, Plan, ProducerPlan, Size};
 
 /// Steps of the undisturbed run, roughly: it is cut off here.
 pub const STEPS_MAX: u64 = 2_000;
@@ -63,8 +63,15 @@ impl EveryIo {
     fn begin(&self, cluster: &mut Cluster) {
         let random = Random::new(self.options.seed);
         let plan = Plan::draw(Size::Small, &mut random.fork(1));
+        // Enough bytes that segments roll, and journal files fill, within the steps.
         let producers = plan.producers.iter().map(|producer| ProducerPlan {
-            batches_max: 120,
+            lanes: vec![(0, 0), (0, 1)],
+            batches: Batches {
+                records: 4..12,
+                value_bytes: 500..2_000,
+                ..producer.batches.clone()
+            },
+            batches_max: 500,
             dies_after: None,
             disconnect_per_mille: 0,
             pause_ms: 0..5,

@@ -21,7 +21,7 @@ use crate::workload::{Actor, Plan, Size, last_read};
 
 /// Virtual time within which everything must have come to its end after the last fault, and again
 /// after the last crash.
-pub const CONVERGE_MAX: Duration = Duration::from_secs(600);
+pub const CONVERGE_MAX: Duration = Duration::from_secs(60);
 /// Virtual time of work in a world without faults.
 const CALM_WORK: Duration = Duration::from_secs(1);
 
