@@ -84,8 +84,8 @@ impl Node {
     /// keeps other processes out of the data directory: every ring holds it, so that the lock of a
     /// killed process lasts as long as its writes.
     ///
-    /// A panic on a shard, outside of what one connection is to blame for, aborts the process: the
-    /// state of that shard is not to be trusted any more, and the next start recovers (design D14).
+    /// A panic on a shard, outside of what one connection is to blame for, aborts the process at once:
+    /// the state of that shard is not to be trusted any more, and the next start recovers (design D14).
     ///
     /// # Panics
     /// If there is not one entry in `cores` per shard.
@@ -130,11 +130,13 @@ fn options(config: &NodeConfig, shard: ShardId) -> ShardOptions {
     let limits = &config.settings.limits;
     let idle_buffers = limits.idle_receive_buffers.next_power_of_two().min(1 << 15) as u16;
     let ring = RingOptions { idle_buffers, ..RingOptions::default() };
-    ShardOptions { ring, ..ShardOptions::new(shard, arena_bytes(config)) }
+    let on_panic = Some(abort as fn(ShardId) -> !);
+    ShardOptions { ring, on_panic, ..ShardOptions::new(shard, arena_bytes(config)) }
 }
 
 fn run(options: ShardOptions, main: ShardMain, control: &Control) {
     let shard = options.shard;
+    // What panics outside of the tasks, at the start or the end of a shard, ends the process too.
     let abort = AbortOnPanic(shard);
     if let Err(error) = run_shard(options, main) {
         failed(control, shard, &error.to_string());
@@ -154,7 +156,15 @@ struct AbortOnPanic(ShardId);
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
-        tracing::error!(shard = self.0.0, "a shard panicked: ending the process");
-        std::process::abort();
+        abort(self.0);
     }
 }
+
+/// The panic has told standard error what and where; this tells the log what follows from it.
+fn abort(shard: ShardId) -> ! {
+    tracing::error!(shard = shard.0, "a shard panicked: ending the process");
+    std::process::abort();
+}
+
+#[cfg(test)]
+mod tests;

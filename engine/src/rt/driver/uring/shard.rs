@@ -60,6 +60,9 @@ pub struct ShardOptions {
     /// Sources: `io_ring_exit_work` and `io_ring_ctx_free` in Linux's io_uring/io_uring.c, the same
     /// order since 6.1; flock(2).
     pub hold: Option<Arc<OwnedFd>>,
+    /// Called when a task has panicked, before anything of the shard is dropped or awaited: a broker
+    /// ends its process there, and no answer leaves on the way. `None`: see [`run_shard`].
+    pub on_panic: Option<fn(ShardId) -> !>,
 }
 
 impl ShardOptions {
@@ -68,7 +71,7 @@ impl ShardOptions {
     pub fn new(shard: ShardId, arena_bytes: usize) -> Self {
         let arena = ArenaConfig { limit_bytes: arena_bytes, huge_pages: true };
         let (shares, ring) = (Shares::default(), RingOptions::default());
-        Self { shard, core: None, arena, shares, ring, hold: None }
+        Self { shard, core: None, arena, shares, ring, hold: None, on_panic: None }
     }
 }
 
@@ -121,10 +124,10 @@ impl std::error::Error for StartError {}
 /// [`StartError`] before anything ran.
 ///
 /// # Panics
-/// When a task panics: the panic leaves this function (operations in flight are awaited first).
-/// Whoever started the thread decides what that means; for a broker it is the end of the process.
+/// When a task panics and `on_panic` is not set: the panic leaves this function (operations in flight
+/// are awaited first).
 pub fn run_shard(options: ShardOptions, main: ShardMain) -> Result<(), StartError> {
-    let ShardOptions { shard, core, arena, shares, ring, hold } = options;
+    let ShardOptions { shard, core, arena, shares, ring, hold, on_panic } = options;
     if let Some(core) = core {
         // A number past the kernel's set is not refused by the crate but out of its bounds.
         let known = core < libc::CPU_SETSIZE as usize;
@@ -145,8 +148,24 @@ pub fn run_shard(options: ShardOptions, main: ShardMain) -> Result<(), StartErro
     let door: Rc<dyn Driver> = driver.clone();
     let rt = Rt::new(shard, door, bell, arena, shares);
     let shard = Shard { rt, driver };
+    // Dropped before the shard: on the way of a panic it is the first to know.
+    let watch = PanicWatch { shard: shard.rt.shard(), on_panic };
     shard.run(main);
+    drop(watch);
     Ok(())
+}
+
+struct PanicWatch {
+    shard: ShardId,
+    on_panic: Option<fn(ShardId) -> !>,
+}
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        if let Some(on_panic) = self.on_panic.filter(|_| std::thread::panicking()) {
+            on_panic(self.shard);
+        }
+    }
 }
 
 struct Shard {
