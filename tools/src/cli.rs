@@ -9,9 +9,16 @@ use crate::client::{Cluster, Options};
 use crate::output::{Format, Output};
 use crate::{consume, inspect, produce, simulate, start, topic};
 
+/// What a person types first, below the list of commands.
+const BEGIN: &str = "\
+To begin with:
+  ringmain start                  a broker on localhost:9092, data in ./ringmain-data
+  ringmain topic create hello     a topic, from another terminal; then produce and consume";
+
 /// Kafka-protocol log engine: broker and tools in one binary.
 #[derive(Debug, Parser)]
 #[command(name = "ringmain", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = BEGIN)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,

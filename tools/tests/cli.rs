@@ -31,6 +31,17 @@ fn closed_port() -> String {
 }
 
 #[test]
+fn without_a_command_help_says_what_to_begin_with() {
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stdout(&output).is_empty());
+    let (_, begin) = stderr(&output).split_once("To begin with:\n").unwrap();
+    let commands: Vec<_> = begin.lines().map(|line| line.trim().split("  ").next()).collect();
+    assert_eq!(commands, [Some("ringmain start"), Some("ringmain topic create hello")]);
+    assert_eq!(run(&["--help"]).status.code(), Some(0));
+}
+
+#[test]
 fn a_wrong_command_line_is_exit_code_2() {
     let output = run(&["topic", "create"]);
     assert_eq!(output.status.code(), Some(2));
