@@ -83,13 +83,13 @@ class Load(threading.Thread):
             self.producer.poll(0.005)
 
     def finish(self):
-        """Stops sending and waits for what is on the way."""
+        """Stops sending and waits for what is on the way. Returns what did not come, as sentences."""
         self.stopping.set()
         self.join()
         left = self.flush()
-        if left and not self.fatal:
-            said = f"neither acknowledged nor refused within {ACK_DEADLINE_S} s"
-            self.refused[said] = left
+        if not left or self.fatal:
+            return []
+        return [f"producer {self.number}: {left} records neither acknowledged nor refused within {ACK_DEADLINE_S} s"]
 
     def flush(self):
         """How many records are left. What comes after a fatal error is served by the second call."""
@@ -135,9 +135,11 @@ class Follower(threading.Thread):
                     self.told.append(f"partition {message.partition()}: {error.name()}: {error.str()}")
 
     def finish(self):
+        """Stops reading."""
         self.stopping.set()
         self.join()
         self.consumer.close()
+        return []
 
 
 def consumer_config(bootstrap):

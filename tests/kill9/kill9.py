@@ -39,7 +39,7 @@ class Campaign:
         self.follower = Follower(broker.bootstrap)
         self.times = []
         self.broken = []  # promises about records
-        self.trouble = []  # what kept the run from its end: the broker does not come up, does not answer
+        self.trouble = []  # what kept the run from its end: the broker does not come up, or not in time
 
     def clients(self):
         return [*self.loads, self.follower]
@@ -60,7 +60,7 @@ class Campaign:
         except brokers.Failure as failure:
             self.trouble.append(str(failure))
         for client in self.clients():
-            client.finish()
+            self.trouble += client.finish()
         self.broken += self.faults()
         try:
             logs = read_all(self.broker.bootstrap)
