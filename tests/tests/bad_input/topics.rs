@@ -193,7 +193,7 @@ fn configs_that_cannot_be_changed_or_shown() {
             on(2, "nope", change("retention.ms", 0, Some("1"))),
             ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         ),
-        ("read-only", on(4, "0", change("listeners", 0, Some("x"))), ErrorCode::INVALID_CONFIG),
+        ("read-only", on(4, "0", change("node.id", 0, Some("1"))), ErrorCode::INVALID_REQUEST),
         (
             "resource type 99",
             on(99, "t", change("retention.ms", 0, Some("1"))),
