@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::format::{BLOCK_BYTES, whole_blocks};
 use crate::memory::{IoBuf, View};
-use crate::rt::{Errno, File, OpenOptions, Rt, WriteBuf, WriteFlags};
+use crate::rt::{Errno, File, OpenOptions, Rt, WRITE_PARTS_MAX, WriteBuf, WriteFlags};
 
 /// Bytes of one read or write of a whole file.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -70,6 +70,50 @@ pub async fn write_all(
         }
     }
     Err(Errno::EIO)
+}
+
+/// As [`write_all`], of `parts` one behind the other, each a whole number of blocks.
+///
+/// # Errors
+/// As [`write_all`].
+pub async fn write_all_parts(
+    rt: &Rt,
+    file: &File,
+    mut parts: Vec<WriteBuf>,
+    mut offset: u64,
+    flags: WriteFlags,
+) -> Result<(), Errno> {
+    let rounds = RESUBMITS_MAX as usize + parts.len() / WRITE_PARTS_MAX;
+    for _ in 0..rounds {
+        let wanted: usize = parts.iter().map(|part| part.len()).sum();
+        let (result, home) = file.write_many_at(parts, offset, flags).await;
+        match result {
+            Ok(count) if count >= wanted => return Ok(()),
+            Ok(count) => {
+                let whole = count - count % BLOCK_BYTES;
+                parts = skip_parts(home, whole);
+                offset += whole as u64;
+            }
+            Err(errno) if classify_write(errno) == Failure::Resubmit => {
+                parts = home;
+                rt.sleep(RESUBMIT_AFTER).await;
+            }
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::EIO)
+}
+
+fn skip_parts(parts: Vec<WriteBuf>, mut bytes: usize) -> Vec<WriteBuf> {
+    let mut left = Vec::with_capacity(parts.len());
+    for part in parts {
+        let gone = bytes.min(part.len());
+        bytes -= gone;
+        if gone < part.len() {
+            left.push(skip(part, gone));
+        }
+    }
+    left
 }
 
 fn skip(data: WriteBuf, bytes: usize) -> WriteBuf {

@@ -15,10 +15,10 @@ use super::checkpoint::{self, CheckpointHead};
 use super::config::JournalConfig;
 use super::entry::EntryHeader;
 use super::format::{BLOCK_BYTES, FileHeader, Identity, whole_blocks};
-use super::io::{block_buffer, prewrite, read_full, write_all, write_file};
+use super::io::{block_buffer, prewrite, read_full, write_all_parts, write_file};
 use super::writer::{Next, Pushed, Ticket, Writer};
 use crate::memory::{ArenaFull, View};
-use crate::rt::sync::{Either, Event, first_of, join_all};
+use crate::rt::sync::{Either, Event, first_of};
 use crate::rt::{Errno, File, Group, Monotonic, OpenOptions, Rt, WriteBuf, WriteFlags};
 
 /// A journal that is being written. Clones are the same journal; one shard uses it.
@@ -498,42 +498,34 @@ impl Inner {
 
     async fn launch(self: &Rc<Self>, frame_bytes: u64) -> Result<(), Errno> {
         let opening = self.make_file_room(frame_bytes).await?;
-        let (pieces, position, file) = {
+        let (parts, offset, position, file) = {
             let mut state = self.state.borrow_mut();
             let live = state.live.back().expect("make_file_room leaves one").clone();
             let flight = state.writer.launch(live.header.identity, live.header.epoch);
             let position = flight.frame.header.position;
             assert_eq!(position, live.end_position(), "frames lie side by side");
-            let file_offset = live.used;
+            // A file's header lies right before its first frame and goes out with it.
+            let header_bytes = if opening.is_some() { BLOCK_BYTES as u64 } else { 0 };
+            let offset = live.used - header_bytes;
             state.live.back_mut().expect("just looked").used += flight.frame.header.frame_bytes();
             let head =
                 WriteBuf::Buf { buf: flight.frame.buffer, range: 0..flight.frame.head_bytes };
-            let mut at = file_offset + flight.frame.head_bytes as u64;
-            let mut pieces = vec![(head, file_offset)];
-            for extent in flight.extents {
-                let len = extent.len() as u64;
-                pieces.push((WriteBuf::View(extent), at));
-                at += len;
-            }
-            (pieces, position, live.file)
+            let extents = flight.extents.into_iter().map(WriteBuf::View);
+            let parts: Vec<_> = opening.into_iter().chain([head]).chain(extents).collect();
+            (parts, offset, position, live.file)
         };
-        let mut pieces = pieces;
-        pieces.extend(opening.map(|header| (header, 0)));
         let inner = self.clone();
-        self.rt.spawn(Group::Produce, async move { inner.fly(file, pieces, position).await });
+        let flying = async move { inner.fly(file, parts, offset, position).await };
+        drop(self.rt.spawn(Group::Produce, flying));
         Ok(())
     }
 
-    async fn fly(self: Rc<Self>, file: File, pieces: Vec<(WriteBuf, u64)>, position: u64) {
+    /// Writes a frame, in one write and so with one flush of the device.
+    async fn fly(self: Rc<Self>, file: File, parts: Vec<WriteBuf>, offset: u64, position: u64) {
         let flags = self.frame_flags();
-        let writes = pieces.into_iter().map(|(data, offset)| {
-            let (rt, file) = (&self.rt, &file);
-            async move { write_all(rt, file, data, offset, flags).await }
-        });
-        let results = join_all(writes).await;
-        match results.into_iter().find_map(Result::err) {
-            Some(errno) => self.fence(errno),
-            None => {
+        match write_all_parts(&self.rt, &file, parts, offset, flags).await {
+            Err(errno) => self.fence(errno),
+            Ok(()) => {
                 self.state.borrow_mut().writer.landed(position, self.rt.now());
                 self.keep_ready();
                 self.news.notify_all();

@@ -62,6 +62,20 @@ impl File {
         (done.result.map(count), data)
     }
 
+    /// Writes `parts` one behind the other at `offset`. See [`Op::WriteMany`]: may be short; with
+    /// `dsync` a full count means durable.
+    pub async fn write_many_at(
+        &self,
+        parts: Vec<WriteBuf>,
+        offset: u64,
+        flags: WriteFlags,
+    ) -> (Result<usize, Errno>, Vec<WriteBuf>) {
+        let op = Op::WriteMany { file: self.handle.clone(), parts, offset, dsync: flags.dsync };
+        let done = self.rt.core.operate(op).await;
+        let Home::Parts(parts) = done.home else { panic!("a write brings its data home") };
+        (done.result.map(count), parts)
+    }
+
     /// Makes completed writes and the size durable. See [`Op::Sync`]: a failure is final.
     pub async fn sync_data(&self) -> Result<(), Errno> {
         self.sync(true).await

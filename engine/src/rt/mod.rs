@@ -46,7 +46,7 @@ pub use join::{Cancelled, JoinHandle};
 pub use net::{Listener, Stream};
 pub use time::{Elapsed, Monotonic};
 pub use timer::Sleep;
-pub use values::{Chunk, DirEntry, ListenOptions, OpenOptions, Stat, WriteBuf};
+pub use values::{Chunk, DirEntry, ListenOptions, OpenOptions, Stat, WRITE_PARTS_MAX, WriteBuf};
 
 use crate::memory::Arena;
 use crate::types::ShardId;

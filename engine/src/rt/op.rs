@@ -23,7 +23,9 @@ use bytes::Bytes;
 
 use super::driver::Driver;
 use super::errno::Errno;
-pub use super::values::{Chunk, DirEntry, ListenOptions, OpenOptions, Stat, WriteBuf};
+pub use super::values::{
+    Chunk, DirEntry, ListenOptions, OpenOptions, Stat, WRITE_PARTS_MAX, WriteBuf,
+};
 use crate::memory::IoBuf;
 
 /// A driver's name for an open file, directory, socket or connection.
@@ -98,6 +100,19 @@ pub enum Op {
         /// What.
         data: WriteBuf,
         /// Where in the file.
+        offset: u64,
+        /// RWF_DSYNC.
+        dsync: bool,
+    },
+    /// As `Write`, of `parts` one behind the other: one write to the kernel, and with `dsync` one
+    /// flush of the device. At most [`WRITE_PARTS_MAX`] parts are taken; with more the count is
+    /// short. → [`Answer::Count`], `parts` home.
+    WriteMany {
+        /// Which file.
+        file: Handle,
+        /// What, in order.
+        parts: Vec<WriteBuf>,
+        /// Where in the file the first part goes.
         offset: u64,
         /// RWF_DSYNC.
         dsync: bool,
@@ -267,6 +282,8 @@ pub enum Home {
     Buf(IoBuf),
     /// The data of a write.
     Data(WriteBuf),
+    /// The data of a write in parts.
+    Parts(Vec<WriteBuf>),
 }
 
 /// Names an operation in flight.

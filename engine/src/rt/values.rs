@@ -77,6 +77,9 @@ pub struct DirEntry {
     pub len: u64,
 }
 
+/// Most parts of one write (the kernel's `UIO_MAXIOV`).
+pub const WRITE_PARTS_MAX: usize = 1024;
+
 /// Bytes that a write takes from: a range of a buffer, or a view.
 #[derive(Debug)]
 pub enum WriteBuf {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use engine::memory::AppendBlock;
-use engine::rt::{Errno, File, Group, OpenOptions, Rt, WriteBuf, WriteFlags};
+use engine::rt::{Errno, File, Group, OpenOptions, Rt, WRITE_PARTS_MAX, WriteBuf, WriteFlags};
 
 use crate::harness::{contract, filled};
 
@@ -22,6 +22,35 @@ contract!(what_is_written_is_read, async |rt: &Rt, dir: &Path| {
         assert_eq!((result, &buf[..]), (Ok(8192), &[7; 8192][..]));
     }
     assert_eq!(file.len().await, Ok(16384));
+});
+
+contract!(parts_are_written_one_behind_the_other, async |rt: &Rt, dir: &Path| {
+    let file = direct(rt, dir).await;
+    let part = |byte, blocks: usize| WriteBuf::from(filled(rt, blocks * 4096, byte));
+    let view = WriteBuf::View(filled(rt, 8192, 3).freeze().slice(4096..8192));
+    for flags in [WriteFlags::NONE, WriteFlags::DSYNC] {
+        let parts = vec![part(1, 1), part(2, 3)];
+        let (result, home) = file.write_many_at(parts, 4096, flags).await;
+        assert_eq!((result, home.len(), home[1].len()), (Ok(16384), 2, 12288));
+    }
+    let (result, _) = file.write_many_at(vec![view], 20480, WriteFlags::DSYNC).await;
+    assert_eq!(result, Ok(4096));
+    let (result, buf) = file.read_at(filled(rt, 32768, 9), 4096, 32768).await;
+    assert_eq!(result, Ok(20480));
+    let firsts: Vec<u8> = buf[..20480].chunks(4096).map(|block| block[0]).collect();
+    assert_eq!(firsts, [1, 2, 2, 2, 3]);
+});
+
+contract!(more_parts_than_one_write_takes_are_a_short_count, async |rt: &Rt, dir: &Path| {
+    let file = direct(rt, dir).await;
+    let view = filled(rt, 4096, 3).freeze().slice(0..4096);
+    let parts = |count| (0..count).map(|_| WriteBuf::View(view.clone())).collect::<Vec<_>>();
+    let most = parts(WRITE_PARTS_MAX + 5);
+    let (result, home) = file.write_many_at(most, 0, WriteFlags::NONE).await;
+    assert_eq!((result, home.len()), (Ok(WRITE_PARTS_MAX * 4096), WRITE_PARTS_MAX + 5));
+    let odd = vec![WriteBuf::View(view.slice(0..100)), WriteBuf::View(view.slice(0..4096))];
+    let (result, _) = file.write_many_at(odd, 0, WriteFlags::NONE).await;
+    assert_eq!(result, Err(Errno::EINVAL));
 });
 
 contract!(reads_are_short_at_the_end, async |rt: &Rt, dir: &Path| {

@@ -68,7 +68,7 @@ impl Plan {
             file_bytes: 256 << 10,
             journal_bytes_max: 2 << 20,
             frame_buffer_bytes: 32 << 10,
-            early_flight_bytes: 8 << 10,
+            early_flight_bytes: 4 << 10,
             seal_after: Duration::from_millis(2),
             #[cfg(feature = "planted-bugs")]
             planted: self.planted,

@@ -6,7 +6,7 @@ use super::disk::InodeId;
 use super::faults::Effect;
 use super::state::{Flight, FlightId, NodeIndex, State, What};
 use crate::rt::errno::Errno;
-use crate::rt::op::{Answer, Op, OpenOptions};
+use crate::rt::op::{Answer, Op, OpenOptions, WRITE_PARTS_MAX, WriteBuf};
 
 /// What O_DIRECT demands of offset, length and memory here.
 const DIRECT_ALIGN: u64 = 512;
@@ -31,7 +31,15 @@ impl State {
         match &mut flight.op {
             Op::Write { file, data, offset, dsync } => {
                 let (inode, options) = self.file(file);
+                check_direct(options, *offset, data)?;
                 self.write(node, inode, options, data, (*offset, *dsync), effect)
+            }
+            Op::WriteMany { file, parts, offset, dsync } => {
+                let (inode, options) = self.file(file);
+                for part in parts.iter() {
+                    check_direct(options, *offset, part)?;
+                }
+                self.write(node, inode, options, &taken(parts), (*offset, *dsync), effect)
             }
             Op::Read { file, buf, len, offset } => {
                 let (inode, options) = self.file(file);
@@ -109,7 +117,6 @@ impl State {
         if !options.write {
             return Err(Errno::EBADF);
         }
-        check_direct(options, offset, data)?;
         self.machine(node).disk.reserve(inode, offset, data.len() as u64)?;
         let part = match effect {
             Some(Effect::Short(count)) => {
@@ -210,6 +217,11 @@ impl State {
         disk.content_mut(inode).flip(offset, bit);
         self.trace.event(self.now, format_args!("{node} rot {} {offset} {bit}", path.display()));
     }
+}
+
+/// The parts that one write takes, as one.
+pub(super) fn taken(parts: &[WriteBuf]) -> Vec<u8> {
+    parts.iter().take(WRITE_PARTS_MAX).flat_map(|part| part.iter().copied()).collect()
 }
 
 fn check_direct(options: OpenOptions, offset: u64, memory: &[u8]) -> Result<(), Errno> {

@@ -31,7 +31,7 @@ impl OpKind {
         match op {
             Op::Open { .. } => Self::Open,
             Op::Read { .. } => Self::Read,
-            Op::Write { .. } => Self::Write,
+            Op::Write { .. } | Op::WriteMany { .. } => Self::Write,
             Op::Sync { .. } => Self::Sync,
             Op::Allocate { .. } => Self::Allocate,
             Op::StatFile { .. }

@@ -1,6 +1,7 @@
 //! Operations on files: submission, faults, timing, cancelling.
 
 use super::disk::InodeId;
+use super::execute::taken;
 use super::faults::{Effect, OpKind};
 use super::state::{Event, Flight, FlightId, NodeIndex, State, What};
 use super::trace::digest;
@@ -72,8 +73,8 @@ impl State {
         let options = &self.machines[node.0 as usize].options;
         let range = match op {
             Op::Read { .. } => &options.read_us,
-            Op::Write { dsync: true, .. } => &options.dsync_us,
-            Op::Write { .. } => &options.write_us,
+            Op::Write { dsync: true, .. } | Op::WriteMany { dsync: true, .. } => &options.dsync_us,
+            Op::Write { .. } | Op::WriteMany { .. } => &options.write_us,
             Op::Sync { .. } => &options.sync_us,
             _ => &options.names_us,
         };
@@ -129,6 +130,7 @@ impl State {
             Op::Rename { from, to } => format!("{} -> {}", from.display(), to.display()),
             Op::Read { file, .. }
             | Op::Write { file, .. }
+            | Op::WriteMany { file, .. }
             | Op::Sync { file, .. }
             | Op::Allocate { file, .. }
             | Op::StatFile { file } => match &self.handles[&file.raw()].what {
@@ -143,6 +145,9 @@ impl State {
         let (offset, what) = match op {
             Op::Read { offset, len, .. } => (*offset, *len as u64),
             Op::Write { offset, data, .. } => (*offset, digest(data)),
+            Op::WriteMany { offset, parts, .. } => {
+                (*offset, parts.iter().fold(0, |sum, part| sum ^ digest(part)))
+            }
             Op::Send { chunks, .. } => {
                 (chunks.len() as u64, chunks.iter().fold(0, |sum, chunk| sum ^ digest(chunk)))
             }
@@ -173,16 +178,21 @@ impl State {
     /// An operation that was under way took effect, without anybody being told.
     fn half_done(&mut self, node: NodeIndex, op: &Op) {
         match op {
-            Op::Write { file, data, offset, .. } => {
-                let (inode, _) = self.file(file);
-                let disk = &mut self.machine(node).disk;
-                if disk.reserve(inode, *offset, data.len() as u64).is_ok() {
-                    disk.content_mut(inode).write(*offset, data, false);
-                }
+            Op::Write { file, data, offset, .. } => self.half_written(node, file, data, *offset),
+            Op::WriteMany { file, parts, offset, .. } => {
+                self.half_written(node, file, &taken(parts), *offset);
             }
             Op::Rename { from, to } => drop(self.machine(node).disk.rename(from, to)),
             Op::Unlink { path } => drop(self.machine(node).disk.unlink(path)),
             _ => {}
+        }
+    }
+
+    fn half_written(&mut self, node: NodeIndex, file: &Handle, data: &[u8], offset: u64) {
+        let (inode, _) = self.file(file);
+        let disk = &mut self.machine(node).disk;
+        if disk.reserve(inode, offset, data.len() as u64).is_ok() {
+            disk.content_mut(inode).write(offset, data, false);
         }
     }
 
@@ -205,6 +215,10 @@ impl State {
             Op::Write { file, data, .. } => {
                 self.ended.handles.push(file);
                 Home::Data(data)
+            }
+            Op::WriteMany { file, parts, .. } => {
+                self.ended.handles.push(file);
+                Home::Parts(parts)
             }
             other => {
                 self.ended.ops.push(other);

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use super::address::KernelAddr;
 use super::sendfile::Piped;
 use crate::rt::errno::Errno;
-use crate::rt::op::{Answer, Chunk, Handle, Home, Op, OpToken};
+use crate::rt::op::{Answer, Chunk, Handle, Home, Op, OpToken, WRITE_PARTS_MAX, WriteBuf};
 
 /// Most pieces of one `sendmsg` (the kernel's limit is 1024).
 const VECTORS_MAX: usize = 256;
@@ -23,6 +23,7 @@ pub(super) enum Scratch {
     Connecting(Box<KernelAddr>, OwnedFd),
     Stat(Box<libc::statx>, CString),
     Message(Box<Message>),
+    Vectors(Vec<libc::iovec>),
     Piped(Piped),
 }
 
@@ -64,6 +65,7 @@ impl Flight {
         match self.op {
             Op::Read { buf, .. } | Op::Recv { buf, .. } => Home::Buf(buf),
             Op::Write { data, .. } => Home::Data(data),
+            Op::WriteMany { parts, .. } => Home::Parts(parts),
             _ => Home::Nothing,
         }
     }
@@ -95,6 +97,16 @@ impl Message {
         message.header.msg_iovlen = message.vectors.len();
         message
     }
+}
+
+/// The vectors of a write in parts.
+pub(super) fn vectors_of(parts: &[WriteBuf]) -> Vec<libc::iovec> {
+    let parts = parts.iter().take(WRITE_PARTS_MAX);
+    let vector = |part: &WriteBuf| libc::iovec {
+        iov_base: part.as_ptr().cast_mut().cast(),
+        iov_len: part.len(),
+    };
+    parts.map(vector).collect()
 }
 
 /// Room for a `statx` answer.

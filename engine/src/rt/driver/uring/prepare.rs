@@ -11,7 +11,7 @@ use io_uring::squeue::Entry;
 use io_uring::{cqueue, opcode, squeue, types};
 
 use super::address::{self, KernelAddr};
-use super::flight::{Flight, Message, Scratch, Step, empty_statx, fd};
+use super::flight::{Flight, Message, Scratch, Step, empty_statx, fd, vectors_of};
 use super::idle::{GROUP, IdleBuffers};
 use super::ring::Cqe;
 use crate::rt::RECV_SOME_BYTES_MAX;
@@ -52,6 +52,16 @@ impl Flight {
             Op::Write { file, data, offset, dsync } => {
                 let flags = if *dsync { libc::RWF_DSYNC } else { 0 };
                 opcode::Write::new(types::Fd(fd(file)), data.as_ptr(), transfer(data.len()))
+                    .offset(*offset)
+                    .rw_flags(flags)
+                    .build()
+            }
+            Op::WriteMany { file, parts, offset, dsync } => {
+                let flags = if *dsync { libc::RWF_DSYNC } else { 0 };
+                let vectors = vectors_of(parts);
+                let (first, count) = (vectors.as_ptr(), vectors.len() as u32);
+                self.scratch = Scratch::Vectors(vectors);
+                opcode::Writev::new(types::Fd(fd(file)), first, count)
                     .offset(*offset)
                     .rw_flags(flags)
                     .build()
@@ -183,9 +193,14 @@ impl Flight {
             (Op::SendFile { .. }, errno) => self.send_file_failed(errno),
             (Op::RecvSome { .. }, Errno::ENOBUFS) if !self.cancelled => Step::Starved,
             // On files the caller decides (storage contract, section 6).
-            (Op::Read { .. } | Op::Write { .. } | Op::Sync { .. } | Op::Allocate { .. }, _) => {
-                Step::End(Err(errno))
-            }
+            (
+                Op::Read { .. }
+                | Op::Write { .. }
+                | Op::WriteMany { .. }
+                | Op::Sync { .. }
+                | Op::Allocate { .. },
+                _,
+            ) => Step::End(Err(errno)),
             // A connect that was interrupted cannot be repeated on the same socket: a new one is
             // made by `prepare`.
             _ if again => Step::Again,
@@ -196,7 +211,7 @@ impl Flight {
     fn went_well(&mut self, count: usize, cqe: Cqe, idle: &mut IdleBuffers) -> Step {
         let answer = match &self.op {
             Op::Open { .. } => Answer::Opened(RawHandle(count as u64)),
-            Op::Read { .. } | Op::Write { .. } => Answer::Count(count),
+            Op::Read { .. } | Op::Write { .. } | Op::WriteMany { .. } => Answer::Count(count),
             Op::StatFile { .. } | Op::Stat { .. } => match &self.scratch {
                 Scratch::Stat(stat, _) => Answer::Stat(stat_of(stat)),
                 _ => panic!("a stat holds room for its answer"),

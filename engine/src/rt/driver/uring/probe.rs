@@ -62,9 +62,10 @@ fn look() -> Result<RingFacts, Errno> {
     Ok(facts)
 }
 
-const NEEDED: [(&str, u8); 17] = [
+const NEEDED: [(&str, u8); 18] = [
     ("READ", op::Read::CODE),
     ("WRITE", op::Write::CODE),
+    ("WRITEV", op::Writev::CODE),
     ("FSYNC", op::Fsync::CODE),
     ("FALLOCATE", op::Fallocate::CODE),
     ("OPENAT", op::OpenAt::CODE),
