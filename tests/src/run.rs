@@ -128,6 +128,11 @@ pub(crate) fn judge(options: &RunOptions, play: impl FnOnce(&mut Cluster)) -> Ve
         let what = panics::take().unwrap_or_else(|| sentence(panic.as_ref()));
         violations.insert(0, Violation { property: "panic", what });
     }
+    let kept_alive = cluster.world.kept_alive();
+    if kept_alive > 0 {
+        let what = format!("{kept_alive} shards that have died still hold themselves");
+        violations.push(Violation { property: "leak", what });
+    }
     let verdict = Verdict {
         seed: options.seed,
         trace_hash: cluster.world.trace_hash(),

@@ -33,7 +33,7 @@ mod sync_types {
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -228,6 +228,11 @@ impl Rt {
     fn run_one(&self) -> bool {
         let driver = &self.core.driver;
         self.core.executor.run_one(|count| driver.choose(count), || driver.now().0)
+    }
+
+    /// To be asked later whether anything still holds this shard.
+    fn downgrade(&self) -> Weak<Core> {
+        Rc::downgrade(&self.core)
     }
 
     /// Drops every task; what they had in flight is cancelled.

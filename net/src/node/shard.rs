@@ -168,12 +168,15 @@ impl Shard {
 
     /// Waits on behalf of another shard and tells it when there is more to read. A wait that ends
     /// otherwise is not told: the one who waits has a timer of its own.
-    fn watch(self: &Rc<Self>, call: WaitCall) {
-        let (shard, ticket): (_, WaitTicket) = (Rc::clone(self), call.ticket);
+    fn watch(&self, call: WaitCall) {
+        // The service keeps this for as long as somebody waits, and the shard keeps the service: with
+        // the shard in it, neither would ever be dropped.
+        let (post, rt) = (Rc::clone(&self.post), self.rt.clone());
+        let ticket: WaitTicket = call.ticket;
         self.service().serve(PartitionRequest::Wait(call), move |answer| {
             if let PartitionReply::Wait(WaitEnd::Advanced) = answer {
-                let told = shard.post.call(ticket.shard, ShardRequest::Woken(ticket));
-                drop(shard.rt.spawn(Group::Fetch, told));
+                let told = post.call(ticket.shard, ShardRequest::Woken(ticket));
+                drop(rt.spawn(Group::Fetch, told));
             }
         });
     }

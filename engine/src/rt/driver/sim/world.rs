@@ -88,6 +88,7 @@ pub struct World {
     pub(super) shared: Rc<Shared>,
     nodes: Vec<Node>,
     random: Random,
+    kept_alive: usize,
 }
 
 impl World {
@@ -102,7 +103,8 @@ impl World {
     pub fn with(options: WorldOptions) -> Self {
         let shared = Rc::new(Shared::new(options.seed, options.trace_text));
         shared.with(|state| state.network.options = options.link);
-        Self { shared, nodes: Vec::new(), random: Random::new(options.seed).fork(1) }
+        let random = Random::new(options.seed).fork(1);
+        Self { shared, nodes: Vec::new(), random, kept_alive: 0 }
     }
 
     /// Adds a node and starts it. `make` gives what runs on its shards, one for each, now and at
@@ -212,7 +214,16 @@ impl World {
                 Crash::Kill => machine.disk.close_all(),
             }
         });
+        let cores: Vec<_> = shards.iter().map(|shard| shard.rt.downgrade()).collect();
         drop(shards);
+        self.kept_alive += cores.iter().filter(|core| core.strong_count() > 0).count();
+    }
+
+    /// Shards of crashed nodes that something of their own still holds: they would never be dropped,
+    /// and neither would their memory.
+    #[must_use]
+    pub fn kept_alive(&self) -> usize {
+        self.kept_alive
     }
 
     /// Starts a node that is down, from the same constructor, on what its disk holds.
