@@ -48,11 +48,18 @@ struct State {
     file_number: u32,
     preparing: bool,
     starved: bool,
+    /// The disk had no room for the next file.
+    disk_full: bool,
     fenced: Option<Errno>,
     closing: bool,
     sequence: u64,
     replay_from: [u64; 2],
 }
+
+/// When the next file is asked for again on a full disk.
+const PREPARE_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// Journal that appends leave to entries that make room: log starts, rolls, carries.
+const FULL_DISK_RESERVE_BYTES: u64 = 64 << 10;
 
 #[derive(Clone)]
 struct LiveFile {
@@ -158,6 +165,7 @@ impl Journal {
             image.position,
             image.prev_crc,
             config.frame_buffer_bytes,
+            config.frame_bytes_max(),
             config.flights_max,
             config.early_flight_bytes,
         );
@@ -170,6 +178,7 @@ impl Journal {
             file_number: image.file_number,
             preparing: false,
             starved: false,
+            disk_full: false,
             fenced: None,
             closing: false,
             sequence: image.sequence,
@@ -205,7 +214,20 @@ impl Journal {
     /// # Errors
     /// When the arena is full.
     pub fn prepare(&self, inline_bytes: usize) -> Result<u64, ArenaFull> {
-        self.inner.state.borrow_mut().writer.prepare(inline_bytes, self.inner.rt.arena())
+        self.prepare_with_extent(inline_bytes, 0)
+    }
+
+    /// As [`prepare`](Self::prepare), for an entry with so many bytes in extents as well.
+    ///
+    /// # Errors
+    /// When the arena is full.
+    pub fn prepare_with_extent(
+        &self,
+        inline_bytes: usize,
+        extent_bytes: usize,
+    ) -> Result<u64, ArenaFull> {
+        let mut state = self.inner.state.borrow_mut();
+        state.writer.prepare(inline_bytes, extent_bytes, self.inner.rt.arena())
     }
 
     /// As [`prepare`](Self::prepare), waiting for memory.
@@ -306,6 +328,17 @@ impl Journal {
         let state = self.inner.state.borrow();
         let files: u64 = state.live.iter().map(|file| file.used).sum();
         files + state.writer.waiting_bytes()
+    }
+
+    /// Whether the disk has no room for another file, and the files that there are have none for
+    /// `bytes` more. What is smaller than a group commit (a log start, an epoch) still fits then.
+    #[must_use]
+    pub fn is_full_for(&self, bytes: usize) -> bool {
+        let state = self.inner.state.borrow();
+        let ready: u64 = state.ready.iter().map(|file| file.bytes - BLOCK_BYTES as u64).sum();
+        let room = state.live.back().map_or(0, LiveFile::room) + ready;
+        let wanted = state.writer.waiting_bytes() + bytes as u64 + FULL_DISK_RESERVE_BYTES;
+        state.disk_full && wanted > room
     }
 
     /// Whether a launch waits for a file that only a checkpoint can free.
@@ -525,6 +558,8 @@ impl Inner {
         let flags = self.frame_flags();
         match write_all_parts(&self.rt, &file, parts, offset, flags).await {
             Err(errno) => self.fence(errno),
+            // After the fence nothing is acknowledged any more.
+            Ok(()) if self.state.borrow().fenced.is_some() => {}
             Ok(()) => {
                 self.state.borrow_mut().writer.landed(position, self.rt.now());
                 self.keep_ready();
@@ -604,11 +639,20 @@ impl Inner {
         let inner = self.clone();
         self.rt.spawn(Group::Background, async move {
             let result = inner.prepare_file(bytes).await;
+            let disk_full = matches!(result, Err(Errno::ENOSPC | Errno::EDQUOT));
+            inner.state.borrow_mut().disk_full = disk_full;
+            if disk_full {
+                // Whoever wants the file asks again at once.
+                inner.rt.sleep(PREPARE_AGAIN_AFTER).await;
+            }
             inner.state.borrow_mut().preparing = false;
             match result {
                 // A full disk is back-pressure: the launch waits until a checkpoint frees a file.
                 Ok(()) | Err(Errno::ENOSPC | Errno::EDQUOT) => inner.files.notify_all(),
                 Err(errno) => inner.fence(errno),
+            }
+            if disk_full {
+                inner.keep_ready();
             }
         });
     }

@@ -235,7 +235,7 @@ fn arena() -> Arena {
 }
 
 fn push(writer: &mut Writer, arena: &Arena, bytes: usize) -> u64 {
-    writer.prepare(bytes, arena).unwrap();
+    writer.prepare(bytes, 0, arena).unwrap();
     writer.push(&entry(bytes), &[&vec![7; bytes]], &[]).ticket.0
 }
 
@@ -244,7 +244,7 @@ const SEAL_AFTER: Duration = Duration::from_millis(10);
 #[test]
 fn one_flight_is_out_while_the_next_collects() {
     let arena = arena();
-    let mut writer = Writer::new(0, 0, 64 << 10, 2, 16 << 10);
+    let mut writer = Writer::new(0, 0, 64 << 10, 1 << 20, 2, 16 << 10);
     let now = Monotonic(0);
     assert_eq!(writer.next(now, SEAL_AFTER), Next::Wait(None));
     push(&mut writer, &arena, 100);
@@ -272,7 +272,7 @@ fn one_flight_is_out_while_the_next_collects() {
 #[test]
 fn a_seal_is_owed_once_per_rest() {
     let arena = arena();
-    let mut writer = Writer::new(0, 0, 64 << 10, 2, 16 << 10);
+    let mut writer = Writer::new(0, 0, 64 << 10, 1 << 20, 2, 16 << 10);
     push(&mut writer, &arena, 100);
     let flight = writer.launch(FILE, 1);
     writer.landed(flight.frame.header.position, Monotonic(1_000));
@@ -289,8 +289,8 @@ fn a_seal_is_owed_once_per_rest() {
 #[test]
 fn room_that_was_only_prepared_is_no_frame() {
     let arena = arena();
-    let mut writer = Writer::new(0, 0, 64 << 10, 2, 16 << 10);
-    writer.prepare(100, &arena).unwrap();
+    let mut writer = Writer::new(0, 0, 64 << 10, 1 << 20, 2, 16 << 10);
+    writer.prepare(100, 0, &arena).unwrap();
     assert_eq!(writer.pushed_end(), 0);
     assert_eq!(writer.next(Monotonic(0), SEAL_AFTER), Next::Wait(None));
 }
@@ -302,12 +302,12 @@ fn room_that_was_only_prepared_is_no_frame() {
 #[test]
 fn what_is_pushed_after_a_cut_lies_behind_it() {
     let arena = arena();
-    let mut writer = Writer::new(0, 0, 64 << 10, 2, 16 << 10);
+    let mut writer = Writer::new(0, 0, 64 << 10, 1 << 20, 2, 16 << 10);
     assert_eq!(writer.close_frame(), 0, "nothing to close");
     push(&mut writer, &arena, 100);
     let cut = writer.close_frame();
     assert_eq!(cut, writer.pushed_end());
-    let position = writer.prepare(100, &arena).unwrap();
+    let position = writer.prepare(100, 0, &arena).unwrap();
     assert!(position >= cut, "{position} lies behind {cut}");
 }
 

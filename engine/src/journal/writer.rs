@@ -60,6 +60,7 @@ struct InFlight {
 #[derive(Debug)]
 pub struct Writer {
     frame_buffer_bytes: usize,
+    frame_bytes_max: u64,
     flights_max: usize,
     early_flight_bytes: u64,
     /// Position of the frame that is launched next.
@@ -96,12 +97,14 @@ impl Writer {
         position: u64,
         prev_crc: u32,
         frame_buffer_bytes: usize,
+        frame_bytes_max: u64,
         flights_max: usize,
         early_flight_bytes: u64,
     ) -> Self {
         assert!(flights_max > 0);
         Self {
             frame_buffer_bytes,
+            frame_bytes_max,
             flights_max,
             early_flight_bytes,
             launch_position: position,
@@ -180,12 +183,22 @@ impl Writer {
         self.collect_position()
     }
 
-    /// Makes room for an entry with so many inline bytes. Returns the position of its frame.
+    /// Makes room for an entry with so many inline bytes, and so many in extents. Returns the
+    /// position of its frame, which with the entry is not larger than a file.
     ///
     /// # Errors
     /// When the arena is full; nothing changed for what was pushed before.
-    pub fn prepare(&mut self, inline_bytes: usize, arena: &Arena) -> Result<u64, ArenaFull> {
-        if self.collecting.as_ref().is_some_and(|c| !c.builder.fits(inline_bytes)) {
+    pub fn prepare(
+        &mut self,
+        inline_bytes: usize,
+        extent_bytes: usize,
+        arena: &Arena,
+    ) -> Result<u64, ArenaFull> {
+        let entry_bytes = whole_blocks(ENTRY_HEADER_BYTES + inline_bytes) + extent_bytes;
+        let too_large = |frame: &Collecting| {
+            frame.builder.frame_bytes() + entry_bytes as u64 > self.frame_bytes_max
+        };
+        if self.collecting.as_ref().is_some_and(|c| !c.builder.fits(inline_bytes) || too_large(c)) {
             self.close_frame();
             self.collecting = None;
         }
@@ -221,7 +234,7 @@ impl Writer {
     /// # Errors
     /// When the arena is full.
     pub fn push_seal(&mut self, arena: &Arena) -> Result<(), ArenaFull> {
-        self.prepare(0, arena)?;
+        self.prepare(0, 0, arena)?;
         self.push(&EntryHeader::new(EntryKind::Seal, no_partition()), &[], &[]);
         Ok(())
     }

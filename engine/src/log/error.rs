@@ -43,6 +43,9 @@ pub enum AppendError {
     /// A write or flush failed: nothing is appended here until restart.
     #[error("the journal is fenced after {0}")]
     Fenced(Errno),
+    /// What the partition needs of the journal cannot be read. Others go on.
+    #[error("the partition's tail cannot be read from the journal: {0}")]
+    Unreadable(Errno),
     /// The store is closing.
     #[error("the shard is shutting down")]
     Closing,

@@ -18,7 +18,7 @@ use crate::batch::{BatchInfo, BatchView, HEADER_BYTES, Stamp, StampTime, Timesta
 use crate::journal::entry::{EntryHeader, EntryKind, SegmentName};
 use crate::journal::format::{BLOCK_BYTES, whole_blocks};
 use crate::memory::Arena;
-use crate::types::{LeaderEpoch, Offset, PartitionId, Term};
+use crate::types::{LeaderEpoch, Offset, PartitionId, ProducerEpoch, ProducerId, Term};
 
 /// What an accepted append is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -460,6 +460,12 @@ impl PartitionLog {
         let moved = end > self.durable_end;
         self.durable_end = self.durable_end.max(end);
         moved
+    }
+
+    /// Whether batches of a producer are known, in this epoch.
+    #[must_use]
+    pub fn knows_producer(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
+        self.producers.knows(id, epoch)
     }
 
     /// Forgets producers that have been silent too long. Returns how many.

@@ -106,6 +106,12 @@ impl Producers {
         self.producers.is_empty()
     }
 
+    /// Whether batches of the producer are known, in this epoch.
+    #[must_use]
+    pub fn knows(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
+        self.producers.get(&id).is_some_and(|producer| producer.epoch == epoch)
+    }
+
     /// Judges a batch without changing anything.
     ///
     /// # Errors

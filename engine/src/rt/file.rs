@@ -143,12 +143,14 @@ impl Rt {
 
     /// Creates a directory and its missing parents, and makes the names of all of them durable, up to
     /// the root: a level that is there already may have been made by a process that was killed before
-    /// it had synced anything. A level that is there, in a parent that may not be read, is left alone.
+    /// it had synced anything. A level that is there, in a parent that may not be read or cannot be
+    /// synced, is left alone.
     pub async fn create_dir_all(&self, path: &Path) -> Result<(), Errno> {
         for level in levels_of(path) {
             let was_there = self.create_dir(level).await?;
             match self.sync_dir(parent_of(level)).await {
-                Err(Errno::EACCES) if was_there => {}
+                // A parent that may not be read, or whose file system cannot sync directories.
+                Err(Errno::EACCES | Errno::EINVAL | Errno::EROFS) if was_there => {}
                 synced => synced?,
             }
         }

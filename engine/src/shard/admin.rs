@@ -53,10 +53,13 @@ impl Store {
         inner.sub_unwritten(slot.log.unwritten_bytes());
         inner.files.forget(id, None);
         inner.sides.forget(id);
-        inner.settling.borrow_mut().push_back((id, inner.journal.pushed_end()));
+        let position = inner.journal.pushed_end();
         inner.room.notify_all();
+        inner.wait_until_idle(id).await;
         let dir = partition_dir(&inner.data_dir, id);
-        inner.remove_tree(&dir).await.map_err(StoreError::Fenced)
+        let removed = inner.remove_tree(&dir).await;
+        inner.settling.borrow_mut().push_back((id, position));
+        removed.map_err(StoreError::Fenced)
     }
 
     /// Takes over what the topic's configuration says now.
@@ -145,7 +148,9 @@ impl Store {
             None => return Ok(()),
         };
         inner.restore_tail(id).await.map_err(|error| match error {
-            AppendError::Fenced(errno) => StoreError::Fenced(errno),
+            AppendError::Fenced(errno) | AppendError::Unreadable(errno) => {
+                StoreError::Fenced(errno)
+            }
             _ => StoreError::UnknownPartition(id),
         })?;
         inner.wait_for_writes(id).await?;
@@ -282,14 +287,29 @@ impl Inner {
             Ok(()) | Err(Errno::ENOENT | Errno::ENOTEMPTY) => {}
             Err(errno) => return Err(errno),
         }
-        if let Some(topic) = dir.parent() {
-            // The topic's directory goes with its last partition on this node.
-            match self.rt.remove_dir(topic).await {
-                Ok(()) | Err(Errno::ENOENT | Errno::ENOTEMPTY) => {}
-                Err(errno) => return Err(errno),
-            }
+        let topic = dir.parent().expect("partition directories lie in a topic's");
+        // The topic's directory goes with its last partition on this node.
+        let gone = match self.rt.remove_dir(topic).await {
+            Ok(()) | Err(Errno::ENOENT) => topic.parent().expect("a topic's lies in topics/"),
+            Err(Errno::ENOTEMPTY) => topic,
+            Err(errno) => return Err(errno),
+        };
+        // Before the deletion counts as settled no power cut may bring the name back.
+        match self.rt.sync_dir(gone).await {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(errno),
         }
-        Ok(())
+    }
+
+    /// Waits until nobody works on the files of a partition that has no slot any more.
+    async fn wait_until_idle(&self, id: PartitionId) {
+        loop {
+            let room = self.room.listen();
+            if !self.busy.borrow().contains_key(&id) {
+                return;
+            }
+            room.await;
+        }
     }
 
     async fn wait_for_writes(&self, id: PartitionId) -> Result<(), StoreError> {

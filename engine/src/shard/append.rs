@@ -5,6 +5,7 @@
 //! per partition, so that a producer's pipelined batches do not overtake each other.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::{Inner, Slot, Store};
 use crate::batch::{BatchInfo, HEADER_BYTES};
@@ -14,7 +15,11 @@ use crate::log::error::AppendError;
 use crate::log::partition::{Appended, Want};
 use crate::log::producers::Verdict;
 use crate::memory::View;
+use crate::rt::sync::{Either, first_of};
 use crate::types::PartitionId;
+
+/// When memory is asked for again that the arena does not have in one piece.
+const MEMORY_RETRY_AFTER: Duration = Duration::from_millis(5);
 
 /// What an append must wait for before it is tried again.
 enum Lack {
@@ -22,7 +27,9 @@ enum Lack {
     Space,
     /// An evicted tail.
     Tail,
-    /// Memory, journal room or unwritten bytes: any of them coming free.
+    /// Memory: so many bytes at once.
+    Memory(usize),
+    /// Journal room or unwritten bytes: either of them coming free.
     Any,
 }
 
@@ -81,6 +88,14 @@ impl Store {
                 Ok(answer) => return answer,
                 Err(Lack::Space) => self.inner.grow(id, batch.len()).await?,
                 Err(Lack::Tail) => self.inner.restore_tail(id).await?,
+                Err(Lack::Memory(bytes)) => {
+                    // Whichever comes first: the memory, or write-behind that gives some back.
+                    let free = self.inner.rt.arena().alloc_when_free(bytes);
+                    if let Either::Right(Err(_)) = first_of(room, free).await {
+                        // It never fits at once: somebody else makes do with less first.
+                        self.inner.rt.sleep(MEMORY_RETRY_AFTER).await;
+                    }
+                }
                 Err(Lack::Any) => room.await,
             }
         }
@@ -144,10 +159,13 @@ impl Inner {
             Ok(Verdict::Duplicate(known)) => return Ok(Ok(slot.log.answer_duplicate(&known))),
             Err(error) => return Ok(Err(error)),
         }
+        if self.journal.is_full_for(batch.len()) {
+            return Ok(Err(AppendError::DiskFull));
+        }
         if let Err(lack) = self.make_room(slot, batch.len()) {
             // Pressing looks at every partition.
             drop(slots);
-            if matches!(lack, Lack::Any) {
+            if matches!(lack, Lack::Any | Lack::Memory(_)) {
                 self.press();
             }
             return Err(lack);
@@ -155,7 +173,9 @@ impl Inner {
         let position_in_segment = slot.log.active().record.length as usize;
         let extent = self.extent_of(position_in_segment, batch.len());
         let inline_bytes = batch.len() - extent.as_ref().map_or(0, ExactSizeIterator::len);
-        let journal_position = self.journal.prepare(inline_bytes).map_err(|_| Lack::Any)?;
+        let extent_bytes = batch.len() - inline_bytes;
+        let prepared = self.journal.prepare_with_extent(inline_bytes, extent_bytes);
+        let journal_position = prepared.map_err(|full| Lack::Memory(full.wanted_bytes))?;
 
         let producers_max = self.config.limits.producers_per_partition_max as usize;
         let done = slot.log.append(batch, info, now_wall_ms, journal_position, producers_max);
@@ -224,7 +244,8 @@ impl Inner {
             match slot.log.want(len) {
                 None => return Ok(()),
                 Some(Want::Roll) => {
-                    self.journal.prepare(0).map_err(|_| Lack::Any)?;
+                    let prepared = self.journal.prepare(0);
+                    prepared.map_err(|full| Lack::Memory(full.wanted_bytes))?;
                     let entry = slot.log.roll();
                     self.journal.push(&entry, &[], &[]);
                     slot.next_allocation = u64::from(self.config.limits.segment_allocate_bytes_min);
@@ -233,9 +254,8 @@ impl Inner {
                 Some(Want::Tail) => return Err(Lack::Tail),
                 Some(Want::Memory(len)) => {
                     let arena = self.rt.arena();
-                    if slot.log.active_mut().tail.reserve(len, arena).is_err() {
-                        return Err(Lack::Any);
-                    }
+                    let reserved = slot.log.active_mut().tail.reserve(len, arena);
+                    reserved.map_err(|full| Lack::Memory(full.wanted_bytes))?;
                 }
             }
         }

@@ -17,11 +17,40 @@ use crate::log::partition::Want;
 use crate::log::segment::{log_file_name, partition_dir, side_file_name};
 use crate::log::tail::Tail;
 use crate::memory::View;
+use crate::rt::sync::oneshot;
 use crate::rt::{Errno, File, Group, OpenOptions, WriteBuf, WriteFlags};
 use crate::types::PartitionId;
 
 /// Bytes of one round of write-behind of one partition.
 const ROUND_BYTES_MAX: u32 = 1 << 20;
+/// How often files are begun whose directory goes away meanwhile.
+const CREATIONS_MAX: usize = 16;
+
+/// Work on the files of a partition that is under way: a deletion waits for its end.
+struct Busy {
+    inner: Rc<Inner>,
+    id: PartitionId,
+}
+
+impl Busy {
+    fn with(inner: &Rc<Inner>, id: PartitionId) -> Self {
+        *inner.busy.borrow_mut().entry(id).or_default() += 1;
+        Self { inner: inner.clone(), id }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut busy = self.inner.busy.borrow_mut();
+        let count = busy.get_mut(&self.id).expect("it was counted");
+        *count -= 1;
+        if *count == 0 {
+            busy.remove(&self.id);
+        }
+        drop(busy);
+        self.inner.room.notify_all();
+    }
+}
 
 /// What one round of write-behind writes.
 struct Round {
@@ -74,7 +103,8 @@ impl Inner {
         slot.writing = true;
         let inner = self.clone();
         self.rt.spawn(Group::Background, async move {
-            inner.write_rounds(id).await;
+            // A failure has fenced the journal; a full disk is met again.
+            let _ = inner.write_rounds(id).await;
         });
     }
 
@@ -98,25 +128,37 @@ impl Inner {
             }
             if wait {
                 room.await;
-            } else {
-                self.write_rounds(id).await;
+            } else if self.write_rounds(id).await.is_err() {
+                return;
             }
         }
     }
 
     /// Rounds until nothing whole is left. The caller has set `writing`.
-    async fn write_rounds(self: &Rc<Self>, id: PartitionId) {
-        while let Some(round) = self.next_round(id) {
-            if let Err(errno) = self.write_round(id, round).await {
-                self.journal.fence(errno);
-                break;
-            }
+    async fn write_rounds(self: &Rc<Self>, id: PartitionId) -> Result<(), Errno> {
+        let _busy = Busy::with(self, id);
+        let mut result = Ok(());
+        while let (Ok(()), Some(round)) = (result, self.next_round(id)) {
+            result = self.write_round(id, round).await;
             self.room.notify_all();
         }
-        if let Some(slot) = self.slots.borrow_mut().get_mut(&id) {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.get_mut(&id);
+        let is_gone = slot.is_none();
+        if let Some(slot) = slot {
             slot.writing = false;
         }
+        drop(slots);
+        match result {
+            // The bytes stay where they are, in memory and journal, until there is room: only the
+            // first block of a segment that was too small for a file needs any.
+            Ok(()) | Err(Errno::ENOSPC | Errno::EDQUOT) => {}
+            // What is written of a deleted partition is nobody's loss.
+            Err(_) if is_gone => {}
+            Err(errno) => self.journal.fence(errno),
+        }
         self.room.notify_all();
+        result
     }
 
     fn next_round(&self, id: PartitionId) -> Option<Round> {
@@ -231,7 +273,7 @@ impl Inner {
             };
             match to {
                 None => room.await,
-                Some(to) => match self.allocate_more(id, to).await {
+                Some(to) => match self.allocate_aside(id, to).await {
                     Ok(()) => {}
                     Err(Errno::ENOSPC | Errno::EDQUOT) => return Err(AppendError::DiskFull),
                     Err(errno) => {
@@ -243,9 +285,23 @@ impl Inner {
         }
     }
 
+    /// As [`allocate_more`](Self::allocate_more), in a task of its own: whoever waits for it may give
+    /// up, and then the next one must still find an end to it.
+    async fn allocate_aside(self: &Rc<Self>, id: PartitionId, to: u32) -> Result<(), Errno> {
+        let (sender, done) = oneshot();
+        let inner = self.clone();
+        drop(self.rt.spawn(Group::Produce, async move {
+            let result = inner.allocate_more(id, to).await;
+            // Nobody may be waiting any more.
+            let _ = sender.send(result);
+        }));
+        done.await.unwrap_or(Err(Errno::ECANCELED))
+    }
+
     /// Allocates the next step of the active segment, at least up to `to`. The caller has set
     /// `allocating`.
     async fn allocate_more(self: &Rc<Self>, id: PartitionId, to: u32) -> Result<(), Errno> {
+        let _busy = Busy::with(self, id);
         let plan = {
             let slots = self.slots.borrow();
             slots.get(&id).map(|slot| {
@@ -292,8 +348,29 @@ impl Inner {
         result
     }
 
-    /// Creates a segment's files if `from` is 0, allocates `from..to`, and makes it durable.
+    /// Creates a segment's files if `from` is 0, allocates `from..to`, and makes it durable. Begins
+    /// again when the directory goes away under it: the topic's goes with the last partition that has
+    /// one, and this may be about to have the next. Does nothing for a partition that was deleted.
     async fn create_files(
+        &self,
+        id: PartitionId,
+        segment: SegmentName,
+        from: u32,
+        to: u32,
+    ) -> Result<(), Errno> {
+        for _ in 0..CREATIONS_MAX {
+            if !self.slots.borrow().contains_key(&id) {
+                return Ok(());
+            }
+            match self.create_files_once(id, segment, from, to).await {
+                Err(Errno::ENOENT) => {}
+                done => return done,
+            }
+        }
+        Err(Errno::ENOENT)
+    }
+
+    async fn create_files_once(
         &self,
         id: PartitionId,
         segment: SegmentName,

@@ -219,7 +219,11 @@ impl Inner {
         match self.restore_tail(id).await {
             Ok(()) | Err(AppendError::UnknownPartition(_)) => {}
             Err(AppendError::Fenced(errno)) => return Err(errno),
-            Err(_) => return Ok(()),
+            // What cannot be read cannot be carried: it pins its journal file.
+            Err(error) => {
+                tracing::error!(%id, %error, "a partition's tail stays where it is in the journal");
+                return Ok(());
+            }
         }
         let length = {
             let slots = self.slots.borrow();
@@ -327,10 +331,9 @@ impl Inner {
             let read = self.read_carry(&place).await;
             let bytes = match read {
                 Ok(bytes) => bytes,
-                Err(errno) => {
-                    self.journal.fence(errno);
-                    return Err(AppendError::Fenced(errno));
-                }
+                // Reading says nothing of what is written: this partition cannot go on, others can
+                // (storage contract, section 6).
+                Err(errno) => return Err(AppendError::Unreadable(errno)),
             };
             let arena = self.rt.arena();
             let restored = {

@@ -48,7 +48,7 @@ use crate::journal::Journal;
 use crate::log::partition::PartitionLog;
 use crate::rt::sync::{Event, Semaphore};
 use crate::rt::{Errno, Group, Monotonic, Rt};
-use crate::types::{LeaderEpoch, Offset, PartitionId};
+use crate::types::{LeaderEpoch, Offset, PartitionId, ProducerEpoch, ProducerId};
 
 /// What happened in the store that its owner must act on. Taken with [`Store::take_effects`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +79,8 @@ pub(crate) struct Inner {
     config: StoreConfig,
     journal: Journal,
     slots: RefCell<BTreeMap<PartitionId, Slot>>,
+    /// Partitions whose files are being worked on, and by how many tasks; deleted ones too.
+    busy: RefCell<BTreeMap<PartitionId, usize>>,
     /// What becomes durable with which frame, in journal order.
     acks: RefCell<VecDeque<Ack>>,
     effects: RefCell<VecDeque<Effect>>,
@@ -158,6 +160,7 @@ impl Store {
             config,
             journal,
             slots: RefCell::new(BTreeMap::new()),
+            busy: RefCell::new(BTreeMap::new()),
             acks: RefCell::new(VecDeque::new()),
             effects: RefCell::new(VecDeque::new()),
             effects_news: Event::new(),
@@ -196,6 +199,18 @@ impl Store {
     #[must_use]
     pub fn log_end(&self, id: PartitionId) -> Option<Offset> {
         self.inner.slots.borrow().get(&id).map(|slot| slot.log.log_end())
+    }
+
+    /// Whether the partition's log knows batches of a producer, in this epoch.
+    #[must_use]
+    pub fn knows_producer(
+        &self,
+        id: PartitionId,
+        producer: ProducerId,
+        epoch: ProducerEpoch,
+    ) -> bool {
+        let slots = self.inner.slots.borrow();
+        slots.get(&id).is_some_and(|slot| slot.log.knows_producer(producer, epoch))
     }
 
     /// Offset of the first record.

@@ -137,9 +137,9 @@ fn a_full_disk_refuses_produce_and_serves_everything_else() {
         }
         store.close().await.unwrap();
     });
-    // Room for the next start's journals, not for more segments.
+    // Room for the next start's journals, two files of them, not for many more segments.
     let used = bench.world.disk_used(node);
-    bench.world.set_disk_capacity(node, used + (700 << 10));
+    bench.world.set_disk_capacity(node, used + (1_300 << 10));
     bench.life(|rt| async move {
         let (store, _) = open(&rt).await.unwrap();
         let mut sequence = 60;
@@ -565,5 +565,254 @@ fn an_append_waits_for_memory_that_others_hold() {
         drop(hog);
         let done = store.append_when_room(id(1), &bytes, &info, rt.wall_ms()).await.unwrap();
         assert_eq!(done.base_offset, Offset(1));
+    });
+}
+
+/// A segment below one block has no file, and a roll asks for no space: its block met a full disk in
+/// write-behind, which once fenced the journal of the shard.
+#[test]
+fn a_roll_on_a_full_disk_fences_nothing() {
+    for extra in (520..592).step_by(4) {
+        let mut bench = Bench::new(41);
+        let node = bench.node;
+        bench.life(|rt| async move {
+            let store = fresh(&rt, 1).await;
+            append(&rt, &store, 1, 0, 100).await;
+            store.close().await.unwrap();
+        });
+        let used = bench.world.disk_used(node);
+        bench.world.set_disk_capacity(node, used + (extra << 10));
+        bench.life(move |rt| async move {
+            let (store, _) = open(&rt).await.unwrap();
+            // Partitions of their own take what is left.
+            'full: for number in 2..40 {
+                create(&store, number).await;
+                for sequence in 0..2 {
+                    let (bytes, info) = batch(sequence, 3000, 0);
+                    match store.append_when_room(id(number), &bytes, &info, rt.wall_ms()).await {
+                        Ok(done) => settle(&rt, &store, number, done.last_offset).await,
+                        Err(error) => {
+                            assert_eq!(error, AppendError::DiskFull);
+                            break 'full;
+                        }
+                    }
+                }
+            }
+            assert_eq!(store.fenced(), None);
+            let (bytes, info) = batch(1, 130 << 10, 0);
+            let _ = store.append_when_room(id(1), &bytes, &info, rt.wall_ms()).await;
+            let (bytes, info) = batch(1, 100, 0);
+            let _ = store.append_when_room(id(1), &bytes, &info, rt.wall_ms()).await;
+            rt.sleep(Duration::from_secs(1)).await;
+            assert_eq!(store.fenced(), None, "extra {extra}");
+        });
+    }
+}
+
+/// The directory of a topic goes with its last partition that has files. Another one was about to make
+/// its first, met ENOENT, and once fenced the journal of the shard.
+#[test]
+fn a_deletion_beside_a_first_block_fences_nothing() {
+    let mut bad = Vec::new();
+    for seed in 0..200 {
+        let mut bench = Bench::new(5000 + seed);
+        let fenced = bench.life(move |rt| async move {
+            let store = fresh(&rt, 1).await;
+            let other = engine::types::PartitionId {
+                topic: id(1).topic,
+                index: engine::types::PartitionIndex(1),
+            };
+            let ticket = store.create_partition(other, settings(), LeaderEpoch(0)).unwrap();
+            store.durable(ticket).await.unwrap();
+            append(&rt, &store, 1, 0, 9000).await;
+            rt.sleep(Duration::from_millis(20)).await;
+            let appending = {
+                let (store, rt) = (store.clone(), rt.clone());
+                async move {
+                    let (bytes, info) = batch(0, 9000, 0);
+                    store.append_when_room(other, &bytes, &info, rt.wall_ms()).await.map(|_| ())
+                }
+            };
+            let handle = rt.spawn(engine::rt::Group::Produce, appending);
+            rt.sleep(Duration::from_micros(seed % 1000)).await;
+            store.delete_partition(id(1)).await.unwrap();
+            let _ = handle.await;
+            rt.sleep(Duration::from_secs(1)).await;
+            store.fenced()
+        });
+        if fenced.is_some() {
+            bad.push((seed, fenced));
+        }
+    }
+    assert!(bad.is_empty());
+}
+
+/// A sector of the journal that cannot be read, under the tail of one idle partition: it once fenced the
+/// journal, and with it every other partition.
+#[test]
+fn a_latent_sector_of_the_journal_hurts_its_partition_only() {
+    for skip in 0..40 {
+        let mut bench = Bench::new(42);
+        bench.life(|rt| async move {
+            let store = fresh(&rt, 1).await;
+            create(&store, 2).await;
+            append(&rt, &store, 1, 0, 100).await;
+            append(&rt, &store, 2, 0, 100).await;
+            store.close().await.unwrap();
+        });
+        bench.world.add_rule(Rule {
+            skip,
+            times: 1,
+            ..Rule::new(OpKind::Read, Fault::Fail(Errno::EIO)).path(".jnl")
+        });
+        let fenced = bench.life(move |rt| async move {
+            let Ok((store, _)) = open(&rt).await else { return None };
+            rt.sleep(Duration::from_secs(1)).await;
+            store.checkpoint().await.unwrap();
+            let (bytes, info) = batch(1, 100, 0);
+            let _ = store.append_when_room(id(1), &bytes, &info, rt.wall_ms()).await;
+            let _ = store.append_when_room(id(2), &bytes, &info, rt.wall_ms()).await;
+            store.fenced()
+        });
+        assert_eq!(fenced, None, "a read fences nothing");
+    }
+}
+
+/// Write-behind on its way once made the files of a deleted partition again.
+#[test]
+fn a_deletion_during_write_behind_leaves_nothing() {
+    let mut bad = Vec::new();
+    for seed in 0..200 {
+        let mut bench = Bench::new(1000 + seed);
+        let fenced = bench.life(move |rt| async move {
+            let store = fresh(&rt, 1).await;
+            create(&store, 2).await;
+            for sequence in 0..3 {
+                let (bytes, info) = batch(sequence, 9000, 0);
+                let done = store.append_when_room(id(1), &bytes, &info, rt.wall_ms()).await;
+                done.unwrap();
+            }
+            rt.sleep(Duration::from_micros(seed % 500)).await;
+            store.delete_partition(id(1)).await.unwrap();
+            rt.sleep(Duration::from_secs(1)).await;
+            store.fenced()
+        });
+        let left = bench.files(&id(1).topic.to_string());
+        if fenced.is_some() || !left.is_empty() {
+            bad.push((seed, fenced, left.len()));
+        }
+    }
+    assert!(bad.is_empty());
+}
+
+/// One flight fails while an earlier one is still on its way: when that landed, records became durable,
+/// and could be acknowledged, after the fence.
+#[test]
+fn nothing_is_acknowledged_after_the_fence() {
+    let mut bench = Bench::new(43);
+    bench.world.add_rule(Rule {
+        skip: 12,
+        times: 1,
+        ..Rule::new(OpKind::Write, Fault::Stall(Duration::from_secs(1))).path(".jnl")
+    });
+    bench.world.add_rule(Rule {
+        skip: 13,
+        ..Rule::new(OpKind::Write, Fault::Fail(Errno::EIO)).path(".jnl")
+    });
+    bench.life(|rt| async move {
+        let store = fresh(&rt, 1).await;
+        for sequence in 0..2000 {
+            let (bytes, info) = batch(sequence, 8000, 0);
+            if store.append_when_room(id(1), &bytes, &info, rt.wall_ms()).await.is_err() {
+                break;
+            }
+            if sequence % 20 == 19 {
+                rt.sleep(Duration::from_micros(100)).await;
+            }
+        }
+        while store.fenced().is_none() {
+            rt.sleep(Duration::from_millis(1)).await;
+        }
+        let at_fence = store.durable_end(id(1));
+        rt.sleep(Duration::from_secs(5)).await;
+        assert_eq!(store.durable_end(id(1)), at_fence, "no ack after the fence");
+    });
+}
+
+/// The journal has one file and the disk no room for a second: produce was once taken, never durable and
+/// never refused.
+#[test]
+fn a_full_disk_refuses_what_the_journal_cannot_hold() {
+    let mut bench = Bench::new(61);
+    let node = bench.node;
+    bench.life(|rt| async move {
+        let store = fresh(&rt, 1).await;
+        for sequence in 0..60 {
+            append(&rt, &store, 1, sequence, 3000).await;
+        }
+        store.close().await.unwrap();
+    });
+    let used = bench.world.disk_used(node);
+    bench.world.set_disk_capacity(node, used + (900 << 10));
+    bench.life(|rt| async move {
+        let (store, _) = open(&rt).await.unwrap();
+        for sequence in 60..5000 {
+            let (bytes, info) = batch(sequence, 3000, 0);
+            let done = match store.append_when_room(id(1), &bytes, &info, rt.wall_ms()).await {
+                Ok(done) => done,
+                Err(error) => {
+                    assert_eq!(error, AppendError::DiskFull);
+                    return;
+                }
+            };
+            let durable =
+                rt.timeout(Duration::from_secs(5), settle(&rt, &store, 1, done.last_offset)).await;
+            if durable.is_err() {
+                panic!("neither durable nor refused");
+            }
+        }
+    });
+}
+
+/// A batch of one record that takes `size` bytes in all.
+fn sized(sequence: i32, size: usize) -> (Vec<u8>, engine::batch::BatchInfo) {
+    let (bytes, _) = batch(sequence, size - 200, 0);
+    let (bytes, info) = batch(sequence, size - 200 + (size - bytes.len()), 0);
+    assert_eq!(bytes.len(), size);
+    (bytes, info)
+}
+
+/// Large appends that one group commit collected were once larger than any journal file together: the
+/// journal stood still for good.
+#[test]
+fn a_group_commit_fits_a_journal_file() {
+    let mut bench = Bench::new(71);
+    bench.life(|rt| async move {
+        let store = fresh(&rt, 1).await;
+        for number in 2..25 {
+            create(&store, number).await;
+        }
+        for number in 1..25 {
+            let (bytes, info) = sized(0, 8192);
+            let done =
+                store.append_when_room(id(number), &bytes, &info, rt.wall_ms()).await.unwrap();
+            settle(&rt, &store, number, done.last_offset).await;
+        }
+        let mut taken = Vec::new();
+        for number in 1..25 {
+            let (bytes, info) = sized(1, 12 * 4096);
+            if store.append(id(number), &bytes, &info, rt.wall_ms()).is_ok() {
+                taken.push(number);
+            }
+        }
+        for number in taken {
+            let durable =
+                rt.timeout(Duration::from_secs(60), settle(&rt, &store, number, Offset(1))).await;
+            assert!(
+                durable.is_ok(),
+                "partition {number} is not durable after a minute, fenced {:?}",
+                store.fenced()
+            );
+        }
     });
 }

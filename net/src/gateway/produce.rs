@@ -27,6 +27,7 @@ use super::shards::LocalFuture;
 use super::state::{Gateway, endpoint, topic};
 use super::{Call, Client};
 use crate::conn::pipeline::Outcome;
+use crate::conn::service::Frame;
 use crate::wire::errors::ErrorCode;
 use crate::wire::messages::produce_request::{PartitionProduceData, ProduceRequest};
 use crate::wire::messages::produce_response::{
@@ -113,10 +114,13 @@ pub(super) async fn handle(call: Call) -> Handled {
         }
     };
     drop(request);
-    // The loans keep the receive buffer until the owners have copied from it.
-    drop(frame);
+    // The loans keep the receive buffer until the owners have copied from it, and the right to its
+    // memory stays until they have answered: what waits for room counts as held.
+    let Frame { bytes, held } = frame;
+    drop(bytes);
     ordered.fixed();
     let answers = results(appends).await;
+    drop(held);
     create_unknown(&gateway, &slots, head.version);
     let failed = slots.iter().flat_map(|slot| &slot.partitions).any(|slot| match &slot.result {
         PartitionResult::Asked(at) => answers[*at].is_err(),

@@ -25,11 +25,10 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 pub(super) async fn sweeping(shard: Rc<Shard>, quorum: Quorum) {
     loop {
         shard.rt.sleep(SWEEP_EVERY).await;
-        if let Err(error) = sweep(&shard, &quorum).await {
-            if error != QuorumError::Closed {
-                tracing::warn!(%error, "deleted topics are not forgotten any more");
-            }
-            return;
+        match sweep(&shard, &quorum).await {
+            Ok(()) => {}
+            Err(QuorumError::Closed) => return,
+            Err(error) => tracing::warn!(%error, "deleted topics are not forgotten this time"),
         }
     }
 }

@@ -56,12 +56,24 @@ impl Inner {
         }
         let not_here = state.not_here(self.config.node, call.id);
         state.leader_mut(call.id).ok_or(not_here)?.admit(call.acks)?;
+        if self.log_knows(call) {
+            // The log itself keeps the order.
+            return Ok(());
+        }
         state.refused.check(call.id, &call.info)
+    }
+
+    /// Whether the log knows the batch's producer, in its epoch.
+    fn log_knows(&self, call: &AppendCall) -> bool {
+        let (id, epoch) = (call.info.producer_id, call.info.producer_epoch);
+        self.store.knows_producer(call.id, id, epoch)
     }
 
     /// The batch is not in the log, and nothing that comes behind it may be there first.
     fn refuse(&self, call: &AppendCall, why: PartitionError, reply: Reply) {
-        self.state.borrow_mut().refused.note(call.id, &call.info, why);
+        if !self.log_knows(call) {
+            self.state.borrow_mut().refused.note(call.id, &call.info, why);
+        }
         reply(PartitionReply::Append(Err(why)));
     }
 
@@ -184,7 +196,7 @@ fn refusal(error: &AppendError) -> PartitionError {
         AppendError::NoRoomYet => PartitionError::Busy,
         AppendError::DiskFull => PartitionError::DiskFull,
         AppendError::TooLarge { .. } => PartitionError::BatchTooLarge,
-        AppendError::Fenced(_) => PartitionError::Storage,
+        AppendError::Fenced(_) | AppendError::Unreadable(_) => PartitionError::Storage,
         AppendError::Closing => PartitionError::LeaderNotAvailable,
     }
 }

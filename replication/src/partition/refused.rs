@@ -7,6 +7,9 @@
 //! producer's sequence is refused too ([`PartitionError::OutOfOrderSequence`], which clients try again
 //! for a batch that is not their oldest), until the refused one is in.
 //!
+//! Only a producer that the log does not know is held back so: for one that it knows, in its epoch,
+//! the log keeps the order, and a refusal may be of a copy of what is there.
+//!
 //! Bounded: at the limit the oldest refusal is forgotten, and its producer is where it would be with
 //! Kafka. Nothing of it is durable, for a client sends its oldest batch first after a reconnect.
 

@@ -293,7 +293,15 @@ impl Shared {
         let Some((snapshot, stored)) = encoded(due, self.snapshot_bytes_max()) else {
             return Ok(false);
         };
-        self.while_writing(self.log.compact(stored)).await?;
+        match self.while_writing(self.log.compact(stored)).await {
+            // The log is as good as before, and longer. The next write tries again.
+            Err(QuorumError::Storage(errno @ (Errno::ENOSPC | Errno::EDQUOT))) => {
+                tracing::warn!(%errno, "no room to compact the metadata log: later");
+                self.gap.notify_all();
+                return Ok(false);
+            }
+            done => done?,
+        }
         self.machine.borrow_mut().compacted(snapshot);
         self.gap.notify_all();
         Ok(true)

@@ -137,3 +137,65 @@ fn too_many_waiting_producers_are_refused_before_the_log() {
         assert_eq!(broker.read_all(id, 0).await.len(), 3);
     });
 }
+
+/// An append that gave up while its space was being allocated took the allocation with it, and the next
+/// ones waited for its end.
+#[test]
+fn a_timeout_while_space_is_allocated_does_not_stop_the_partition() {
+    run(11, async |rt| {
+        let broker = Broker::start(&rt).await;
+        let id = broker.create("orders", &[]).await;
+        let large = "x".repeat(20_000);
+        let _ = broker.send(id, &batch(&[&large]), Acks::All, 0).await;
+        let second = broker.send(id, &batch(&[&large]), Acks::All, 30_000).await;
+        second.unwrap();
+    });
+}
+
+/// A copy of a batch that is in the log may be refused; the producer has its answer and never sends it
+/// again.
+#[test]
+fn a_repeat_that_was_refused_does_not_stop_its_producer() {
+    run(12, async |rt| {
+        let limits = Limits { appends_waiting_per_shard_max: 1, ..Limits::DEFAULT };
+        let broker = Broker::start_with(&rt, limits).await;
+        let id = broker.create("orders", &[]).await;
+        let send = |sequence, value| {
+            broker.send(id, &produced_batch(7, 0, sequence, value), Acks::All, 1000)
+        };
+        send(0, "a").await.unwrap();
+        // A second copy of 0, of a connection that the client has given up on, finds too much waiting.
+        let other = broker.send(id, &batch(&["x"]), Acks::All, 1000);
+        let outcomes = join_all([other, send(0, "a")]).await;
+        assert!(outcomes[0].is_ok());
+        assert_eq!(outcomes[1], Err(PartitionError::Busy));
+        // The client has its answer for 0 and goes on.
+        send(1, "b").await.unwrap();
+    });
+}
+
+/// An append that waited for memory once waited for write-behind only.
+#[test]
+fn memory_that_comes_back_wakes_an_append() {
+    run(13, async |rt| {
+        let broker = Broker::start(&rt).await;
+        let id = broker.create("orders", &[]).await;
+        let large = batch(&[&"x".repeat(300_000)]);
+        let lent = broker.lent(&large);
+        let info = check(&large, &Rules::default()).unwrap();
+        let mut held = Vec::new();
+        for size in [1 << 20, 64 << 10, 4096] {
+            while let Ok(buffer) = rt.arena().alloc(size) {
+                held.push(buffer);
+            }
+        }
+        let start = rt.now();
+        let call = AppendCall { id, info, acks: Acks::All, timeout_ms: 30_000 };
+        let reply = broker.service.call(PartitionRequest::Append(call, lent));
+        rt.sleep(Duration::from_millis(100)).await;
+        drop(held);
+        let reply = reply.await;
+        assert!(rt.now().since(start) < Duration::from_secs(5));
+        assert!(matches!(reply, PartitionReply::Append(Ok(_))));
+    });
+}

@@ -121,3 +121,27 @@ async fn live(rt: &Rt, life: &RefCell<Life>, records: usize) {
         life.borrow_mut().acked.push((ok.base_offset.0, value));
     }
 }
+
+/// No room for a checkpoint of the metadata log once ended the quorum: no topic could be deleted any more,
+/// which is how room is made.
+#[test]
+fn a_full_disk_does_not_end_the_metadata_log() {
+    let mut world = World::new(38);
+    let (ready, is_ready) = shared::<bool>();
+    let node = world.add_once(NodeOptions::default(), async move |rt: Rt| {
+        let limits = Limits { metadata_log_bytes_max: 4 << 10, ..Limits::DEFAULT };
+        let broker = Broker::start_with(&rt, limits).await;
+        broker.create("orders", &[]).await;
+        *ready.borrow_mut() = true;
+        rt.sleep(Duration::from_secs(1)).await;
+        for round in 0..400 {
+            let value = (1_048_576 + round).to_string();
+            broker.set("orders", "segment.bytes", &value).await;
+        }
+    });
+    assert!(world.run_until(LONG, |_| *is_ready.borrow()));
+    world.run_for(Duration::from_millis(500));
+    let full = Rule::new(OpKind::Write, Effect::Fail(Errno::ENOSPC)).path("checkpoint");
+    world.add_rule(Rule { times: 1, ..full });
+    assert!(world.run_to_end(node, LONG));
+}
