@@ -30,15 +30,19 @@ impl From<&ControllerError> for Refusal {
     }
 }
 
+/// How long a client that says `timeout_ms` waits.
+pub(super) fn patience(timeout_ms: i32) -> Duration {
+    let patience = timeout_ms.clamp(*TIMEOUT_MS.start(), *TIMEOUT_MS.end()).unsigned_abs();
+    Duration::from_millis(u64::from(patience))
+}
+
 /// Asks the controller, within the client's patience.
 pub(super) async fn ask(
     gateway: &Gateway,
     request: AdminRequest,
     timeout_ms: i32,
 ) -> Result<AdminReply, Refusal> {
-    let patience = timeout_ms.clamp(*TIMEOUT_MS.start(), *TIMEOUT_MS.end()).unsigned_abs();
-    let patience = Duration::from_millis(u64::from(patience));
-    match gateway.rt().timeout(patience, gateway.shards().admin(request)).await {
+    match gateway.rt().timeout(patience(timeout_ms), gateway.shards().admin(request)).await {
         Ok(Ok(reply)) => Ok(reply),
         Ok(Err(error)) => Err(Refusal::new(errors::quorum(&error), error.to_string())),
         Err(_) => Err(Refusal::new(

@@ -77,7 +77,9 @@ pub fn controller(error: &ControllerError) -> ErrorCode {
             ErrorCode::INVALID_TOPIC_EXCEPTION
         }
         ControllerError::TopicExists(_) => ErrorCode::TOPIC_ALREADY_EXISTS,
-        ControllerError::InvalidPartitions(_) => ErrorCode::INVALID_PARTITIONS,
+        ControllerError::InvalidPartitions(_) | ControllerError::NoMorePartitions { .. } => {
+            ErrorCode::INVALID_PARTITIONS
+        }
         ControllerError::InvalidReplicationFactor { .. } => ErrorCode::INVALID_REPLICATION_FACTOR,
         ControllerError::InvalidAssignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
         ControllerError::Config(error) => config(error),

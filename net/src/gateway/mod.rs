@@ -13,11 +13,13 @@ mod api_versions;
 mod cluster;
 mod configs;
 mod coordinator;
+mod delete_records;
 pub mod errors;
 mod fetch;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
+mod partitions;
 mod produce;
 mod producer_ids;
 pub mod report;
@@ -85,10 +87,12 @@ async fn dispatch(call: Call) -> Handled {
         ApiKey::API_VERSIONS => api_versions::handle(&call),
         ApiKey::CREATE_TOPICS => topics::create(call).await,
         ApiKey::DELETE_TOPICS => topics::delete(call).await,
+        ApiKey::DELETE_RECORDS => delete_records::handle(call).await,
         ApiKey::INIT_PRODUCER_ID => producer_ids::handle(call).await,
         ApiKey::OFFSET_FOR_LEADER_EPOCH => offset_for_leader_epoch::handle(call).await,
         ApiKey::DESCRIBE_CONFIGS => configs::describe(&call),
         ApiKey::ALTER_CONFIGS => configs::alter_whole(call).await,
+        ApiKey::CREATE_PARTITIONS => partitions::create(call).await,
         ApiKey::INCREMENTAL_ALTER_CONFIGS => configs::alter_incrementally(call).await,
         ApiKey::DESCRIBE_CLUSTER => cluster::handle(&call),
         key => Err(Offence::Ours(Complaint::of_connection(

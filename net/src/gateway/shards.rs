@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use engine::types::{PartitionId, ShardId};
 use replication::controller::{
-    ControllerError, CreateTopics, CreatedTopic, DeletedTopic, ProducerIdBlock, ResourceRef,
-    TopicRef,
+    ControllerError, CreatePartitions, CreateTopics, CreatedTopic, DeletedTopic, ProducerIdBlock,
+    ResourceRef, TopicRef,
 };
 use replication::partition::{PartitionReply, PartitionRequest, Watched};
 use replication::quorum::QuorumError;
@@ -26,6 +26,8 @@ pub enum AdminRequest {
     CreateTopics(CreateTopics),
     /// Delete topics.
     DeleteTopics(Vec<TopicRef>),
+    /// Add partitions to topics (or only say what would happen).
+    CreatePartitions(CreatePartitions),
     /// Change configs key by key, or replace all overrides of each resource.
     AlterConfigs {
         /// What to change.
@@ -56,6 +58,8 @@ pub enum AdminReply {
     CreateTopics(Vec<(String, Result<CreatedTopic, ControllerError>)>),
     /// One answer per item, in request order.
     DeleteTopics(Vec<Result<DeletedTopic, ControllerError>>),
+    /// One answer per distinct name, in order of first mention.
+    CreatePartitions(Vec<(String, Result<(), ControllerError>)>),
     /// One answer per resource, in request order.
     AlterConfigs(Vec<Result<(), ControllerError>>),
     /// A block of them.

@@ -17,10 +17,12 @@ const CLASSES: &[(ApiKey, Class)] = &[
     (ApiKey::API_VERSIONS, Class::Lookup),
     (ApiKey::CREATE_TOPICS, Class::Exclusive),
     (ApiKey::DELETE_TOPICS, Class::Exclusive),
+    (ApiKey::DELETE_RECORDS, Class::Exclusive),
     (ApiKey::INIT_PRODUCER_ID, Class::Lookup),
     (ApiKey::OFFSET_FOR_LEADER_EPOCH, Class::Read),
     (ApiKey::DESCRIBE_CONFIGS, Class::Lookup),
     (ApiKey::ALTER_CONFIGS, Class::Exclusive),
+    (ApiKey::CREATE_PARTITIONS, Class::Exclusive),
     (ApiKey::INCREMENTAL_ALTER_CONFIGS, Class::Exclusive),
     (ApiKey::DESCRIBE_CLUSTER, Class::Lookup),
 ];

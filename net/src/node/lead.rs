@@ -12,7 +12,8 @@ use engine::shard::{Fate, PartitionSettings, RecoveryReport, StoreConfig, recove
 use engine::types::{PartitionId, ShardId, TopicId};
 use replication::controller::{
     AlterResource, BrokerRegistration, ReplaceResource, TopicDefaults, allocate_producer_ids,
-    alter_configs, create_topics, delete_topics, register_broker, replace_configs, start_leaders,
+    alter_configs, create_partitions, create_topics, delete_topics, register_broker,
+    replace_configs, start_leaders,
 };
 use replication::image::ClusterImage;
 use replication::partition::owner_shard;
@@ -340,6 +341,11 @@ impl Lead {
                 let decide =
                     |image: &ClusterImage| create_topics(image, &request, &defaults, &mut new_id);
                 AdminReply::CreateTopics(self.quorum.decide(decide).await?)
+            }
+            AdminRequest::CreatePartitions(request) => {
+                let defaults = self.topic_defaults();
+                let decide = |image: &ClusterImage| create_partitions(image, &request, &defaults);
+                AdminReply::CreatePartitions(self.quorum.decide(decide).await?)
             }
             AdminRequest::DeleteTopics(topics) => {
                 let enabled = self.config.settings.broker.delete_topic;

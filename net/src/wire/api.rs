@@ -82,6 +82,7 @@ pub const APIS: &[Api] = &[
     row("ApiVersions", m::ApiVersionsRequest::SPEC, m::ApiVersionsResponse::SPEC, 0, 4),
     row("CreateTopics", m::CreateTopicsRequest::SPEC, m::CreateTopicsResponse::SPEC, 2, 7),
     row("DeleteTopics", m::DeleteTopicsRequest::SPEC, m::DeleteTopicsResponse::SPEC, 1, 6),
+    row("DeleteRecords", m::DeleteRecordsRequest::SPEC, m::DeleteRecordsResponse::SPEC, 0, 2),
     row("InitProducerId", m::InitProducerIdRequest::SPEC, m::InitProducerIdResponse::SPEC, 0, 5),
     row(
         "OffsetForLeaderEpoch",
@@ -92,6 +93,13 @@ pub const APIS: &[Api] = &[
     ),
     row("DescribeConfigs", m::DescribeConfigsRequest::SPEC, m::DescribeConfigsResponse::SPEC, 1, 4),
     row("AlterConfigs", m::AlterConfigsRequest::SPEC, m::AlterConfigsResponse::SPEC, 0, 2),
+    row(
+        "CreatePartitions",
+        m::CreatePartitionsRequest::SPEC,
+        m::CreatePartitionsResponse::SPEC,
+        0,
+        3,
+    ),
     row(
         "IncrementalAlterConfigs",
         m::IncrementalAlterConfigsRequest::SPEC,

@@ -30,6 +30,14 @@ pub enum ControllerError {
     /// 37 INVALID_PARTITIONS
     #[error("{0} partitions: at least 1, or -1 for the broker's num.partitions")]
     InvalidPartitions(i32),
+    /// 37 INVALID_PARTITIONS: partitions are only added.
+    #[error("{asked} partitions are no increase: the topic has {existing} already")]
+    NoMorePartitions {
+        /// How many the topic should have.
+        asked: i32,
+        /// How many it has.
+        existing: usize,
+    },
     /// 38 INVALID_REPLICATION_FACTOR
     #[error(
         "replication factor {asked}: at least 1 and at most the {brokers} registered brokers, or -1 for the default"
@@ -122,6 +130,14 @@ pub enum AssignmentFault {
     /// All partitions of a request have the same number of replicas.
     #[error("partition {0} has another number of replicas than the first one")]
     Uneven(i32),
+    /// An assignment for each new partition, and for no other.
+    #[error("{added} partitions are added, and {assigned} assignments are given")]
+    Count {
+        /// New partitions.
+        added: usize,
+        /// Assignments in the request.
+        assigned: usize,
+    },
     /// A broker nobody registered.
     #[error("broker {0} is not registered")]
     UnknownBroker(NodeId),

@@ -14,6 +14,7 @@ mod configs;
 mod error;
 mod features;
 mod names;
+mod partitions;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -25,6 +26,7 @@ pub use configs::{AlterResource, ReplaceResource, ResourceRef, alter_configs, re
 pub use error::{AssignmentFault, ControllerError, NameFault};
 pub use features::{FEATURES, Feature, format_cluster};
 pub use names::check_topic_name;
+pub use partitions::{CreatePartitions, MorePartitions, create_partitions};
 pub use topics::{
     CreateTopic, CreateTopics, CreatedTopic, DeletedTopic, ManualAssignment, TopicDefaults,
     TopicRef, create_topics, delete_topics, drop_tombstones,

@@ -492,3 +492,77 @@ proptest! {
         prop_assert_eq!(forms.len(), image.topic_count());
     }
 }
+
+fn more(name: &str, count: i32) -> MorePartitions {
+    MorePartitions { name: name.to_owned(), count, assignments: None }
+}
+
+type Added = Decision<Vec<(String, Result<(), ControllerError>)>>;
+
+fn add(image: &ClusterImage, topics: &[MorePartitions], validate_only: bool) -> Added {
+    let request = CreatePartitions { topics: topics.to_vec(), validate_only };
+    create_partitions(image, &request, &DEFAULTS)
+}
+
+#[test]
+fn partitions_are_added_behind_those_that_exist() {
+    let image = with_topics(&["a", "b"]);
+    let decision = add(&image, &[more("a", 5), more("b", 3)], false);
+    assert!(decision.answer.iter().all(|(_, result)| result.is_ok()));
+    let after = image.with(&decision.records).unwrap();
+    let counts = ["a", "b"].map(|name| after.topic_by_name(name).unwrap().iter().count());
+    assert_eq!(counts, [5, 3]);
+    let a = after.topic_by_name("a").unwrap();
+    let leaders: Vec<_> = a.iter().skip(2).map(|(_, p)| p.leader.unwrap()).collect();
+    let distinct: std::collections::BTreeSet<_> = leaders.iter().collect();
+    assert_eq!(distinct.len(), 3, "spread over the brokers: {leaders:?}");
+    assert!(add(&image, &[more("a", 5)], true).records.is_empty(), "a dry run changes nothing");
+}
+
+#[test]
+fn what_is_no_increase_is_refused_and_its_neighbours_are_not() {
+    let image = with_topics(&["a", "b"]);
+    let topics = [more("a", 2), more("b", 4), more("none", 4), more("a", 3)];
+    let decision = add(&image, &topics[..3], false);
+    let errors: Vec<_> = decision.answer.into_iter().map(|(_, result)| result.err()).collect();
+    let same = ControllerError::NoMorePartitions { asked: 2, existing: 2 };
+    let unknown = ControllerError::UnknownTopic("none".to_owned());
+    assert_eq!(errors, [Some(same), None, Some(unknown)]);
+    assert_eq!(decision.records.len(), 2);
+    let twice = add(&image, &topics, false);
+    assert_eq!(twice.answer[0].1, Err(ControllerError::Duplicate("a".to_owned())));
+    for count in [1, 0, -1, i32::MIN] {
+        assert!(matches!(
+            add(&image, &[more("a", count)], false).answer[0].1,
+            Err(ControllerError::NoMorePartitions { .. })
+        ));
+    }
+    let all = add(&image, &[more("a", i32::MAX)], false);
+    assert!(matches!(all.answer[0].1, Err(ControllerError::OverLimit { .. })));
+}
+
+#[test]
+fn assignments_by_hand_fit_the_topic() {
+    let image = with_topics(&["a"]);
+    let by_hand = |assignments: Vec<Vec<i32>>| {
+        let assignments =
+            assignments.into_iter().map(|nodes| nodes.into_iter().map(NodeId).collect());
+        let wanted = MorePartitions { assignments: Some(assignments.collect()), ..more("a", 4) };
+        add(&image, &[wanted], false)
+    };
+    let good = by_hand(vec![vec![3], vec![1]]);
+    let after = image.with(&good.records).unwrap();
+    let leaders: Vec<_> =
+        after.topic_by_name("a").unwrap().iter().skip(2).map(|(_, p)| p.leader).collect();
+    assert_eq!(leaders, [Some(NodeId(3)), Some(NodeId(1))]);
+    for (assignments, fault) in [
+        (vec![vec![1]], AssignmentFault::Count { added: 2, assigned: 1 }),
+        (vec![vec![1], vec![]], AssignmentFault::NoReplica(3)),
+        (vec![vec![1], vec![9]], AssignmentFault::UnknownBroker(NodeId(9))),
+        (vec![vec![1, 2], vec![1, 2]], AssignmentFault::Uneven(2)),
+    ] {
+        let refused = by_hand(assignments);
+        assert_eq!(refused.answer[0].1, Err(ControllerError::InvalidAssignment(fault)));
+        assert!(refused.records.is_empty());
+    }
+}

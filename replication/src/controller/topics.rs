@@ -113,7 +113,7 @@ pub fn create_topics(
 }
 
 /// The names that stand more than once.
-fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
+pub(super) fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
     let mut seen = BTreeSet::new();
     names.filter(|name| !seen.insert(*name)).collect()
 }
@@ -250,31 +250,10 @@ impl Batch<'_> {
         }
         let factor = by_index[&0].len();
         for (index, brokers) in &by_index {
-            self.check_assignment(*index, brokers, factor)
+            check_assignment(self.image, *index, brokers, factor)
                 .map_err(ControllerError::InvalidAssignment)?;
         }
         Ok(by_index.into_values().cloned().collect())
-    }
-
-    fn check_assignment(
-        &self,
-        index: i32,
-        brokers: &[NodeId],
-        factor: usize,
-    ) -> Result<(), AssignmentFault> {
-        if brokers.is_empty() {
-            return Err(AssignmentFault::NoReplica(index));
-        }
-        if let Some(unknown) = brokers.iter().find(|node| self.image.broker(**node).is_none()) {
-            return Err(AssignmentFault::UnknownBroker(*unknown));
-        }
-        if brokers.iter().collect::<BTreeSet<_>>().len() != brokers.len() {
-            return Err(AssignmentFault::Repeated(index));
-        }
-        if brokers.len() != factor {
-            return Err(AssignmentFault::Uneven(index));
-        }
-        Ok(())
     }
 
     fn check_room(&self, partitions: u64, configs: u64) -> Result<(), ControllerError> {
@@ -288,12 +267,39 @@ impl Batch<'_> {
     }
 }
 
+/// Whether brokers may be the replicas of one partition.
+pub(super) fn check_assignment(
+    image: &ClusterImage,
+    index: i32,
+    brokers: &[NodeId],
+    factor: usize,
+) -> Result<(), AssignmentFault> {
+    if brokers.is_empty() {
+        return Err(AssignmentFault::NoReplica(index));
+    }
+    if let Some(unknown) = brokers.iter().find(|node| image.broker(**node).is_none()) {
+        return Err(AssignmentFault::UnknownBroker(*unknown));
+    }
+    if brokers.iter().collect::<BTreeSet<_>>().len() != brokers.len() {
+        return Err(AssignmentFault::Repeated(index));
+    }
+    if brokers.len() != factor {
+        return Err(AssignmentFault::Uneven(index));
+    }
+    Ok(())
+}
+
 /// Records of one topic: itself, its partitions, its configs.
 fn record_count(partitions: u64, configs: u64) -> u64 {
     1 + partitions + configs
 }
 
-fn room(what: &'static str, asked: u64, held: u64, max: u32) -> Result<(), ControllerError> {
+pub(super) fn room(
+    what: &'static str,
+    asked: u64,
+    held: u64,
+    max: u32,
+) -> Result<(), ControllerError> {
     let room = u64::from(max).saturating_sub(held);
     if asked <= room { Ok(()) } else { Err(ControllerError::OverLimit { asked, room, what }) }
 }

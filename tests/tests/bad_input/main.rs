@@ -7,5 +7,6 @@
 mod batches;
 mod framing;
 mod harness;
+mod more;
 mod requests;
 mod topics;
