@@ -85,6 +85,8 @@ fn the_walk_of_the_readme_runs_as_written() {
         "]@0 b=2\n",
         "\"key\":\"a\",\"value\":\"1\"}",
         "altered orders",
+        "orders has 6 partitions",
+        "PARTITION  LOG-START-OFFSET  STATUS",
         "max.message.bytes  2000000  topic",
         "PARTITION  LEADER  EPOCH  REPLICAS  ISR  LOG-START-OFFSET  HIGH-WATERMARK",
     ] {

@@ -14,6 +14,7 @@ mod consumer;
 mod error;
 mod offsets;
 mod producer;
+mod sizes;
 
 pub(crate) use admin::{Alteration, ConfigValue, NewTopic};
 pub(crate) use cluster::{Cluster, Options, Topic};

@@ -1,19 +1,22 @@
 //! `ringmain consume`: the records of a topic → standard output.
 
 mod json;
+mod places;
 mod span;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use clap::Args;
 
 use crate::cli::Common;
 use crate::client::{At, ClientError, Cluster, Consumer, Fetched, Position};
 use crate::output::{Format, Output};
 use crate::template::{self, Template};
-use span::{Edge, Span};
+pub(crate) use places::{chosen_partitions, now_ms, resolve};
+pub(crate) use span::Edge;
+use span::Span;
 
 /// How long a broker may wait for new records.
 const WAIT: Duration = Duration::from_millis(500);
@@ -56,7 +59,7 @@ impl Arguments {
         let mut cluster = self.common.cluster();
         let topic = self.topic.as_str();
         cluster.retry(|cluster| cluster.refresh(Some(&[topic])))?;
-        let partitions = self.chosen_partitions(&cluster)?;
+        let partitions = chosen_partitions(&cluster, topic, &self.partitions)?;
         let positions = self.positions(&mut cluster, &partitions)?;
         let mut consumer = Consumer::new(&cluster, topic, positions, WAIT)?;
         let mut out = self.common.output();
@@ -78,30 +81,16 @@ impl Arguments {
         Ok(())
     }
 
-    fn chosen_partitions(&self, cluster: &Cluster) -> Result<Vec<i32>> {
-        let there: Vec<i32> =
-            cluster.topic(&self.topic)?.partitions.iter().map(|one| one.index).collect();
-        for wanted in &self.partitions {
-            let last = there.len().saturating_sub(1);
-            ensure!(
-                there.contains(wanted),
-                "{} has partitions 0 to {last}, not {wanted}",
-                self.topic
-            );
-        }
-        Ok(if self.partitions.is_empty() { there } else { self.partitions.clone() })
-    }
-
     fn positions(
         &self,
         cluster: &mut Cluster,
         partitions: &[i32],
     ) -> Result<BTreeMap<i32, Position>> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now_ms = now.context("this machine's clock is before 1970")?.as_millis() as i64;
-        let first = self.resolve(cluster, partitions, self.offset.from, now_ms)?;
+        let topic = &self.topic;
+        let now_ms = now_ms()?;
+        let first = resolve(cluster, topic, partitions, self.offset.from, now_ms)?;
         let until = match (self.offset.until, self.exit) {
-            (Some(edge), _) => Some(self.resolve(cluster, partitions, edge, now_ms)?),
+            (Some(edge), _) => Some(resolve(cluster, topic, partitions, edge, now_ms)?),
             (None, true) => Some(cluster.offsets(&self.topic, partitions, At::End)?),
             (None, false) => None,
         };
@@ -110,30 +99,6 @@ impl Arguments {
             (*index, Position { next: first[index], end })
         };
         Ok(partitions.iter().map(position).collect())
-    }
-
-    /// The offset that an edge of the span means in each partition.
-    fn resolve(
-        &self,
-        cluster: &mut Cluster,
-        partitions: &[i32],
-        edge: Edge,
-        now_ms: i64,
-    ) -> Result<BTreeMap<i32, i64>> {
-        let topic = &self.topic;
-        let starts = cluster.offsets(topic, partitions, At::Start)?;
-        let ends = cluster.offsets(topic, partitions, At::End)?;
-        let times = match edge.time(now_ms) {
-            Some(ms) => cluster.offsets(topic, partitions, At::Time(ms))?,
-            None => BTreeMap::new(),
-        };
-        let offset = |index: &i32| {
-            let (start, end) = (starts[index], ends[index]);
-            // No record is as young as the time asked for: what comes next is.
-            let at_time = times.get(index).copied().filter(|offset| *offset >= 0).unwrap_or(end);
-            (*index, edge.offset(start, end, at_time))
-        };
-        Ok(partitions.iter().map(offset).collect())
     }
 
     fn print(&self, out: &mut Output, fetched: &Fetched<'_>) -> std::io::Result<()> {

@@ -77,6 +77,14 @@ impl FromStr for Span {
     }
 }
 
+impl FromStr for Edge {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        edge(text).ok_or_else(|| "it is none of start, end, N, +N, -N, @TIME".to_owned())
+    }
+}
+
 fn edge(text: &str) -> Option<Edge> {
     let number = |text: &str| {
         let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,10 +1,12 @@
 //! `ringmain topic …`
 
+mod add_partitions;
 mod alter;
 mod create;
 mod delete;
 mod describe;
 mod list;
+mod trim;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -22,6 +24,10 @@ pub(crate) enum Command {
     Delete(delete::Arguments),
     /// Change configs of a topic.
     Alter(alter::Arguments),
+    /// Add partitions to a topic.
+    AddPartitions(add_partitions::Arguments),
+    /// Delete the oldest records of a topic.
+    Trim(trim::Arguments),
 }
 
 impl Command {
@@ -32,6 +38,8 @@ impl Command {
             Self::Describe(arguments) => arguments.run(),
             Self::Delete(arguments) => arguments.run(),
             Self::Alter(arguments) => arguments.run(),
+            Self::AddPartitions(arguments) => arguments.run(),
+            Self::Trim(arguments) => arguments.run(),
         }
     }
 }
