@@ -4,13 +4,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use net::wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use net::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use net::wire::messages::metadata_request::MetadataRequestTopic;
-use net::wire::messages::{CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest};
+use net::wire::messages::{
+    CreateTopicsRequest, DeleteTopicsRequest, ListOffsetsRequest, MetadataRequest,
+};
 
 use super::connection::Connection;
 use crate::cli::Target;
 
 const TOPIC_ALREADY_EXISTS: i16 = 36;
+const LIST_OFFSETS_VERSION: i16 = 5;
+/// ListOffsets' word for the end.
+const LATEST: i64 = -1;
 const LEADER_POLLS_MAX: usize = 200;
 const LEADER_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -21,12 +27,15 @@ pub(super) struct Partition {
     pub(super) leader: String,
 }
 
-/// Creates the topic where it is missing and waits until every partition has a leader.
+/// Creates the topic where it is missing and waits until every partition has a leader that serves:
+/// Kafka names a leader shortly before that.
 pub(super) async fn prepare(target: &Target) -> Result<Vec<Partition>> {
     let mut connection = Connection::open(&target.broker).await?;
     create(&mut connection, target).await?;
     for _ in 0..LEADER_POLLS_MAX {
-        if let Some(partitions) = leaders(&mut connection, &target.topic).await? {
+        if let Some(partitions) = leaders(&mut connection, &target.topic).await?
+            && all_serve(&target.topic, &partitions).await?
+        {
             return Ok(partitions);
         }
         glommio::timer::sleep(LEADER_POLL_INTERVAL).await;
@@ -96,6 +105,30 @@ async fn leaders(connection: &mut Connection, topic: &str) -> Result<Option<Vec<
     }
     partitions.sort_by_key(|partition| partition.index);
     Ok((!partitions.is_empty()).then_some(partitions))
+}
+
+/// Whether the leaders answer for their partitions.
+async fn all_serve(topic: &str, partitions: &[Partition]) -> Result<bool> {
+    for partition in partitions {
+        let mut connection = Connection::open(&partition.leader).await?;
+        let asked = ListOffsetsPartition {
+            partition_index: partition.index,
+            timestamp: LATEST,
+            ..ListOffsetsPartition::default()
+        };
+        let asked = ListOffsetsTopic { name: topic, partitions: vec![asked] };
+        let request = ListOffsetsRequest {
+            replica_id: -1,
+            topics: vec![asked],
+            ..ListOffsetsRequest::default()
+        };
+        let answer = connection.call(LIST_OFFSETS_VERSION, &request).await?;
+        let mut answered = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        if answered.next().is_none_or(|partition| partition.error_code != 0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The partitions of each of `connections` connections: all of one connection have one leader.
