@@ -38,6 +38,16 @@ pub fn classify_write(errno: Errno) -> Failure {
     }
 }
 
+/// What a failed flush is: final, whatever the errno. The full disk's, which may be waited out when it
+/// stands at a write or an allocation, is an I/O error here, for what the flush has lost stays lost.
+#[must_use]
+pub fn flush_failure(errno: Errno) -> Errno {
+    match classify_write(errno) {
+        Failure::Fence => errno,
+        Failure::Resubmit | Failure::DiskFull => Errno::EIO,
+    }
+}
+
 /// Writes all of `data` at `offset`, resubmitting what is missing after a short count.
 ///
 /// # Errors

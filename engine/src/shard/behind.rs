@@ -11,7 +11,7 @@ use super::files::{FileKey, Part};
 use super::{Inner, Slot};
 use crate::journal::entry::SegmentName;
 use crate::journal::format::{BLOCK_BYTES, whole_blocks};
-use crate::journal::io::{block_buffer, write_all};
+use crate::journal::io::{block_buffer, flush_failure, write_all};
 use crate::log::error::AppendError;
 use crate::log::partition::Want;
 use crate::log::segment::{log_file_name, partition_dir, side_file_name};
@@ -82,7 +82,8 @@ impl Inner {
             let inner = self.clone();
             slot.allocating = true;
             self.rt.spawn(Group::Background, async move {
-                // Its failure is met again, and answered, by the append that needs the space.
+                // A full disk is met again, and answered, by the append that needs the space; anything
+                // else has fenced the journal.
                 let _ = inner.allocate_more(id, 0).await;
             });
         }
@@ -276,10 +277,7 @@ impl Inner {
                 Some(to) => match self.allocate_aside(id, to).await {
                     Ok(()) => {}
                     Err(Errno::ENOSPC | Errno::EDQUOT) => return Err(AppendError::DiskFull),
-                    Err(errno) => {
-                        self.journal.fence(errno);
-                        return Err(AppendError::Fenced(errno));
-                    }
+                    Err(errno) => return Err(AppendError::Fenced(errno)),
                 },
             }
         }
@@ -321,8 +319,18 @@ impl Inner {
             }
             Some(_) => Ok(()),
         };
-        if let Some(slot) = self.slots.borrow_mut().get_mut(&id) {
-            slot.allocating = false;
+        let is_gone = match self.slots.borrow_mut().get_mut(&id) {
+            None => true,
+            Some(slot) => {
+                slot.allocating = false;
+                false
+            }
+        };
+        match result {
+            Ok(()) | Err(Errno::ENOSPC | Errno::EDQUOT) => {}
+            // A flush was part of it, and it does not tell twice what it has lost.
+            Err(errno) if !is_gone => self.journal.fence(errno),
+            Err(_) => {}
         }
         self.room.notify_all();
         result
@@ -388,10 +396,11 @@ impl Inner {
             opened => opened?,
         };
         log.allocate(u64::from(from), u64::from(to - from)).await?;
-        log.sync_all().await?;
+        log.sync_all().await.map_err(flush_failure)?;
         if from == 0 {
-            let side = dir.join(side_file_name(segment));
-            self.rt.open(&side, OpenOptions::direct()).await?.sync_all().await?;
+            let side =
+                self.rt.open(&dir.join(side_file_name(segment)), OpenOptions::direct()).await?;
+            side.sync_all().await.map_err(flush_failure)?;
             self.rt.sync_dir(&dir).await?;
         }
         Ok(())

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::files::Part;
 use super::{Effect, Inner};
 use crate::journal::entry::SegmentName;
-use crate::journal::io::write_bytes;
+use crate::journal::io::{flush_failure, write_bytes};
 use crate::log::error::AppendError;
 use crate::log::segment::Segment;
 use crate::log::sidecar::PAGE_BYTES;
@@ -158,7 +158,7 @@ impl Inner {
             Some(file) => file,
             None => return Ok(()),
         };
-        log.sync_data().await?;
+        log.sync_data().await.map_err(flush_failure)?;
         let opened = self.open_part(id, settle.segment, Part::Side).await;
         let Some(side) = self.unless_gone(id, settle.segment, opened)? else { return Ok(()) };
         let Some((offset, pages, least)) = self.with_segment(id, settle.segment, |segment| {
@@ -181,7 +181,7 @@ impl Inner {
             return Ok(());
         };
         write_bytes(&self.rt, &side, &bytes, offset).await?;
-        side.sync_data().await?;
+        side.sync_data().await.map_err(flush_failure)?;
         let pages = pages + (bytes.len() / PAGE_BYTES) as u32;
         self.sides.extend(id, settle.segment, first_block, &table);
         self.with_segment(id, settle.segment, |segment| {
