@@ -13,6 +13,7 @@ use replication::image::{ClusterImage, Partition, Topic};
 
 use super::cluster::{CLUSTER_OPERATIONS, OPERATIONS_UNKNOWN, TOPIC_OPERATIONS};
 use super::errors;
+use super::internal_topics::{CONSUMER_OFFSETS, is_internal, offsets_topic};
 use super::request::{Handled, Head};
 use super::shards::{AdminReply, AdminRequest};
 use super::state::{Gateway, endpoint};
@@ -22,9 +23,6 @@ use crate::wire::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use crate::wire::messages::{MetadataRequest, MetadataResponse};
-
-/// Topics that only brokers write to.
-const INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
 /// One topic that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,11 +99,14 @@ pub(super) async fn auto_create(gateway: &Gateway, names: &[&str]) -> BTreeMap<S
         return BTreeMap::new();
     }
     let topics = names.iter().take(settings.limits.topics_per_request_max as usize);
-    let topics = topics.map(|name| CreateTopic {
-        name: (*name).to_owned(),
-        partitions: -1,
-        replication_factor: -1,
-        ..CreateTopic::default()
+    let topics = topics.map(|name| match *name {
+        CONSUMER_OFFSETS => offsets_topic(gateway),
+        name => CreateTopic {
+            name: name.to_owned(),
+            partitions: -1,
+            replication_factor: -1,
+            ..CreateTopic::default()
+        },
     });
     let request = CreateTopics { topics: topics.collect(), validate_only: false };
     match gateway.shards().admin(AdminRequest::CreateTopics(request)).await {
@@ -197,7 +198,7 @@ fn described<'a>(topic: &'a Arc<Topic>, wish: &Wish) -> MetadataResponseTopic<'a
         error_code: ErrorCode::NONE.0,
         name: Some((&*topic.name).into()),
         topic_id: topic.id.0,
-        is_internal: INTERNAL.contains(&&*topic.name),
+        is_internal: is_internal(&topic.name),
         partitions: topic.iter().map(|(index, partition)| row(index.0, partition)).collect(),
         topic_authorized_operations: operations,
     }

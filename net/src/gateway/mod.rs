@@ -12,10 +12,11 @@ mod admin;
 mod api_versions;
 mod cluster;
 mod configs;
-mod coordinator;
 mod delete_records;
 pub mod errors;
 mod fetch;
+mod find_coordinator;
+pub mod internal_topics;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
@@ -83,7 +84,7 @@ async fn dispatch(call: Call) -> Handled {
         ApiKey::FETCH => fetch::handle(call).await,
         ApiKey::LIST_OFFSETS => list_offsets::handle(call).await,
         ApiKey::METADATA => metadata::handle(call).await,
-        ApiKey::FIND_COORDINATOR => coordinator::handle(&call),
+        ApiKey::FIND_COORDINATOR => find_coordinator::handle(call).await,
         ApiKey::API_VERSIONS => api_versions::handle(&call),
         ApiKey::CREATE_TOPICS => topics::create(call).await,
         ApiKey::DELETE_TOPICS => topics::delete(call).await,

@@ -20,6 +20,7 @@ use replication::partition::{
 use std::sync::Arc;
 
 use super::errors::{self, Naming};
+use super::internal_topics::is_internal;
 use super::metadata::auto_create;
 use super::request::{Handled, Head};
 use super::run::RUN_MAX;
@@ -46,6 +47,9 @@ const LEADER_HINTS_FROM: i16 = 10;
 const ZSTD_FROM: i16 = 7;
 /// From this version on, a client knows that it may abort and go on (KIP-890).
 const ABORTABLE_FROM: i16 = 11;
+
+/// The client id with which Kafka's own tools write to internal topics.
+const ADMIN_CLIENT_ID: &str = "__admin_client";
 
 /// One topic of the request, as it will be answered.
 struct TopicSlot {
@@ -87,6 +91,7 @@ struct Terms<'a> {
     acks: Acks,
     timeout_ms: u32,
     has_transactional_id: bool,
+    may_write_internal: bool,
 }
 
 type Append = LocalFuture<PartitionReply>;
@@ -109,6 +114,7 @@ pub(super) async fn handle(call: Call) -> Handled {
                 acks,
                 timeout_ms: u32::try_from(request.timeout_ms).unwrap_or(0),
                 has_transactional_id: request.transactional_id.is_some(),
+                may_write_internal: head.client_id.as_deref() == Some(ADMIN_CLIENT_ID),
             };
             hand_over(&terms, &request)
         }
@@ -181,6 +187,13 @@ fn append(
     let index = PartitionIndex(data.index);
     if topic.partition(index).is_none() {
         return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.into());
+    }
+    if is_internal(&topic.name) && !terms.may_write_internal {
+        let message = format!("only brokers write to the internal topic {}", topic.name);
+        return Err(Refused {
+            message: Some(message),
+            ..ErrorCode::INVALID_TOPIC_EXCEPTION.into()
+        });
     }
     let records = data.records.and_then(|records| records.here()).unwrap_or_default();
     let info = batch::check(records, &rules(terms, topic)).map_err(|error| refused(&error))?;

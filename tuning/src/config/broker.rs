@@ -76,6 +76,8 @@ pub struct BrokerConfig {
     pub offsets_topic_partitions: i32,
     /// `offsets.topic.replication.factor`.
     pub offsets_topic_replication_factor: i16,
+    /// `offsets.topic.segment.bytes`.
+    pub offsets_topic_segment_bytes: u32,
     /// `group.coordinator.rebalance.protocols`.
     pub group_protocols: Vec<String>,
 }
@@ -125,6 +127,7 @@ impl BrokerConfig {
             offset_metadata_bytes_max: read.u32("offset.metadata.max.bytes"),
             offsets_topic_partitions: read.i64("offsets.topic.num.partitions") as i32,
             offsets_topic_replication_factor: read.i64("offsets.topic.replication.factor") as i16,
+            offsets_topic_segment_bytes: read.u32("offsets.topic.segment.bytes"),
             group_protocols: read.list("group.coordinator.rebalance.protocols"),
         })
     }
