@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod conn;
+pub mod coordinator;
 pub mod gateway;
 pub mod node;
 pub mod wire;

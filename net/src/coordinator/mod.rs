@@ -1,0 +1,21 @@
+//! The group coordinator: who is in which consumer group, and how far each group has read.
+//!
+//! A coordinator is the state of one partition of `__consumer_offsets`, kept as a synchronous
+//! machine ([`Coordinator`]): the records of that partition replayed in order *are* its state, and
+//! whatever it changes it first hands out as records to append. The shell around it loads the
+//! partition, appends, and calls back when the records are durable; nothing that a crash could take
+//! back is answered before. Time comes in with each call, timers are deadlines that the shell asks
+//! for, randomness is handed in: the machine has no clock, no I/O and no `await`.
+//!
+//! Not covered here: which partition a group belongs to and who leads it, the KIP-848 protocol,
+//! offsets committed inside transactions, share and streams groups.
+
+pub mod api;
+mod machine;
+mod settings;
+
+pub use api::{
+    Effect, GroupError, GroupReply, GroupRequest, Now, Record, Ticket, WriteError, WriteId,
+};
+pub use machine::{Coordinator, CoordinatorCounts, RecordError};
+pub use settings::GroupSettings;
