@@ -112,6 +112,12 @@ limits! {
         "Producers of one shard that wait for an acknowledgement, and as many that wait for room. Further appends are refused before they are in the log (a retriable error)."
     refused_batches_per_shard_max: u32 = 65_536, extreme 16;
         "Idempotent producers of one shard, per partition, whose refused batch is remembered so that no later one overtakes it. At the limit the oldest is forgotten."
+    coordinator_requests_per_shard_max: u32 = 131_072, extreme 16;
+        "Requests to the group coordinators of one shard that are not answered yet, parked JoinGroups included. Further ones are told to come again (COORDINATOR_LOAD_IN_PROGRESS)."
+    coordinator_unwritten_bytes_max: u64 = 16 * MIB, extreme 64 * KIB;
+        "Bytes that one group coordinator has decided to write and that are not on their way to its log yet. At the limit its clients are told to come again (COORDINATOR_LOAD_IN_PROGRESS)."
+    coordinator_load_bytes: u32 = 4 * MIB as u32, extreme 64 * KIB as u32;
+        "How much of its log a group coordinator reads at once when it starts, in bytes."
     topics_per_request_max: u32 = 1_000, extreme 16;
         "Topics that one request may create, delete or alter. A longer list is refused whole (INVALID_REQUEST)."
     topics_max: u32 = 200_000, extreme 64;

@@ -12,10 +12,13 @@
 
 pub mod api;
 mod machine;
+mod place;
 mod settings;
+pub mod shell;
 
 pub use api::{
     Effect, GroupError, GroupReply, GroupRequest, Now, Record, Ticket, WriteError, WriteId,
 };
 pub use machine::{Coordinator, CoordinatorCounts, RecordError};
+pub use place::{CONSUMER_OFFSETS, partition_of_group};
 pub use settings::GroupSettings;

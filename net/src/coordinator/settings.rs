@@ -20,3 +20,19 @@ pub struct GroupSettings {
     /// `offsets.retention.check.interval.ms`.
     pub offsets_retention_check_interval: Duration,
 }
+
+impl GroupSettings {
+    /// From a broker's configuration and limits.
+    #[must_use]
+    pub fn new(broker: &tuning::config::BrokerConfig, _limits: &tuning::limits::Limits) -> Self {
+        Self {
+            session_timeout_ms_min: 6_000,
+            session_timeout_ms_max: 1_800_000,
+            initial_rebalance_delay: Duration::from_secs(3),
+            members_max: usize::MAX,
+            offset_metadata_bytes_max: broker.offset_metadata_bytes_max as usize,
+            offsets_retention_ms: 604_800_000,
+            offsets_retention_check_interval: Duration::from_secs(600),
+        }
+    }
+}

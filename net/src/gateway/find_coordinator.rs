@@ -1,6 +1,6 @@
 //! FindCoordinator: which broker keeps a consumer group.
 //!
-//! A group belongs to a partition of `__consumer_offsets` ([`super::internal_topics`]); its coordinator
+//! A group belongs to a partition of `__consumer_offsets` ([`partition_of_group`]); its coordinator
 //! is that partition's leader. The topic is created by the first lookup, and the answer waits for it:
 //! a client so never hears "not available" merely for being the first.
 //!
@@ -12,10 +12,11 @@ use std::rc::Rc;
 use engine::types::PartitionIndex;
 use replication::image::{ClusterImage, Topic};
 
-use super::internal_topics::{consumer_offsets, partition_of_group};
+use super::internal_topics::consumer_offsets;
 use super::request::Handled;
 use super::state::{Gateway, endpoint};
 use super::{Call, Client};
+use crate::coordinator::partition_of_group;
 use crate::wire::errors::ErrorCode;
 use crate::wire::messages::find_coordinator_response::Coordinator;
 use crate::wire::messages::{FindCoordinatorRequest, FindCoordinatorResponse};

@@ -13,11 +13,12 @@ use replication::image::{ClusterImage, Partition, Topic};
 
 use super::cluster::{CLUSTER_OPERATIONS, OPERATIONS_UNKNOWN, TOPIC_OPERATIONS};
 use super::errors;
-use super::internal_topics::{CONSUMER_OFFSETS, is_internal, offsets_topic};
+use super::internal_topics::{is_internal, offsets_topic};
 use super::request::{Handled, Head};
 use super::shards::{AdminReply, AdminRequest};
 use super::state::{Gateway, endpoint};
 use super::{Call, Client};
+use crate::coordinator::CONSUMER_OFFSETS;
 use crate::wire::errors::ErrorCode;
 use crate::wire::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,

@@ -16,6 +16,8 @@ use replication::partition::{PartitionReply, PartitionRequest, Watched};
 use replication::quorum::QuorumError;
 use tuning::config::AlterOp;
 
+use crate::coordinator::{GroupReply, GroupRequest};
+
 /// A future that stays on its shard.
 pub type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
@@ -84,6 +86,11 @@ pub trait Shards {
     /// Ends when any of the partitions has more to read than was seen, is not led here any more,
     /// or after `timeout`. Waiting takes nothing that other requests need.
     fn wait(&self, partitions: Vec<Watched>, timeout: Duration) -> LocalFuture<()>;
+
+    /// Asks the coordinator of the groups in partition `id` of `__consumer_offsets`. The answer may
+    /// take as long as a rebalance; waiting for it takes nothing that other requests need. Dropping
+    /// the future does not take the request back.
+    fn coordinator(&self, id: PartitionId, request: GroupRequest) -> LocalFuture<GroupReply>;
 
     /// Asks the controller.
     fn admin(&self, request: AdminRequest) -> LocalFuture<Result<AdminReply, QuorumError>>;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use engine::rt::Errno;
 use engine::shard::Share;
-use engine::types::ShardId;
+use engine::types::{PartitionIndex, ShardId};
 use replication::image::ClusterImage;
 use replication::partition::{PartitionReply, PartitionRequest, WaitCall, WaitTicket};
 use replication::quorum::QuorumError;
 
 use super::NodeError;
 use super::control::ShardCounters;
+use crate::coordinator::{GroupReply, GroupRequest};
 use crate::gateway::{AdminReply, AdminRequest, LocalFuture};
 
 /// From any shard to any shard, its own included.
@@ -26,6 +27,11 @@ pub(super) enum ShardRequest {
     Unwatch(WaitTicket),
     /// To the shard that watches: there is more.
     Woken(WaitTicket),
+    /// To a partition's owner: something for the coordinator of its groups. Answered at once, and
+    /// by `Coordinated` later, so that a parked JoinGroup holds no credit of the mesh.
+    Coordinate(CoordinateTicket, PartitionIndex, GroupRequest),
+    /// To the shard that asked for a coordinator: its answer.
+    Coordinated(CoordinateTicket, GroupReply),
     /// To shard 0: something for the controller.
     Admin(AdminRequest),
     /// From shard 0: your part of what recovery found.
@@ -42,6 +48,15 @@ pub(super) enum ShardRequest {
     Counters,
     /// From shard 0: end.
     Exit,
+}
+
+/// Names a request to a coordinator; unique for the shard that asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CoordinateTicket {
+    /// The shard that asks.
+    pub(super) shard: ShardId,
+    /// Its own number.
+    pub(super) number: u64,
 }
 
 /// The answer to a [`ShardRequest`].

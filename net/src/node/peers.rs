@@ -2,7 +2,8 @@
 //!
 //! Waiting for a partition on another shard takes three messages that are each answered at once:
 //! `Watch` to the owner, `Woken` back when there is more, `Unwatch` when nobody waits any more. A
-//! parked fetch so holds no credit, and ten thousand of them stop no produce.
+//! parked fetch so holds no credit, and ten thousand of them stop no produce. Asking a coordinator
+//! takes two (`Coordinate`, `Coordinated`), for the same reason.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,8 @@ use replication::partition::{
 };
 use replication::quorum::QuorumError;
 
-use super::message::{Post, ShardReply, ShardRequest};
+use super::message::{CoordinateTicket, Post, ShardReply, ShardRequest};
+use crate::coordinator::{GroupReply, GroupRequest};
 use crate::gateway::{AdminReply, AdminRequest, LocalFuture, Shards};
 
 /// One shard's view of all shards. Clones are the same.
@@ -27,6 +29,14 @@ pub(super) struct Peers {
     shard_count: u16,
     post: Rc<dyn Post>,
     waits: Rc<Waits>,
+    questions: Rc<Questions>,
+}
+
+/// Requests to coordinators that have no answer yet.
+#[derive(Default)]
+struct Questions {
+    next: Cell<u64>,
+    open: RefCell<BTreeMap<u64, OneSender<GroupReply>>>,
 }
 
 #[derive(Default)]
@@ -39,7 +49,7 @@ impl Peers {
     /// The view from `rt`'s shard.
     #[must_use]
     pub(super) fn new(rt: Rt, shard_count: u16, post: Rc<dyn Post>) -> Self {
-        Self { rt, shard_count, post, waits: Rc::default() }
+        Self { rt, shard_count, post, waits: Rc::default(), questions: Rc::default() }
     }
 
     /// An owner says that there is more to read. A ticket that nobody waits for any more is the
@@ -47,6 +57,13 @@ impl Peers {
     pub(super) fn woken(&self, ticket: WaitTicket) {
         if let Some(waiter) = self.waits.open.borrow_mut().remove(&ticket.number) {
             let _ = waiter.send(());
+        }
+    }
+
+    /// A coordinator answers. Nobody waits any more when the client has gone away.
+    pub(super) fn coordinated(&self, ticket: CoordinateTicket, reply: GroupReply) {
+        if let Some(asker) = self.questions.open.borrow_mut().remove(&ticket.number) {
+            let _ = asker.send(reply);
         }
     }
 
@@ -98,6 +115,24 @@ impl Shards for Peers {
         })
     }
 
+    fn coordinator(&self, id: PartitionId, request: GroupRequest) -> LocalFuture<GroupReply> {
+        let number = self.questions.next.get();
+        self.questions.next.set(number + 1);
+        let (sender, answer) = oneshot();
+        self.questions.open.borrow_mut().insert(number, sender);
+        let ticket = CoordinateTicket { shard: self.rt.shard(), number };
+        self.tell(self.owner(id), ShardRequest::Coordinate(ticket, id.index, request));
+        let question = Question { questions: Rc::clone(&self.questions), number };
+        Box::pin(async move {
+            let _question = question;
+            match answer.await {
+                Some(reply) => reply,
+                // The shard is ending, and so is whoever waits here.
+                None => std::future::pending().await,
+            }
+        })
+    }
+
     fn admin(&self, request: AdminRequest) -> LocalFuture<Result<AdminReply, QuorumError>> {
         let answer = self.post.call(ShardId(0), ShardRequest::Admin(request));
         Box::pin(async move {
@@ -106,6 +141,18 @@ impl Shards for Peers {
                 other => unreachable!("an admin request is answered as one, not by {other:?}"),
             }
         })
+    }
+}
+
+/// Forgets a question whose asker has gone away.
+struct Question {
+    questions: Rc<Questions>,
+    number: u64,
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.questions.open.borrow_mut().remove(&self.number);
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use engine::rt::sync::{join_all, oneshot};
 use engine::rt::{Errno, Group, ListenOptions, Listener, Rt};
 use engine::shard::{Share, Store};
-use engine::types::ShardId;
+use engine::types::{PartitionIndex, ShardId};
 use replication::image::ClusterImage;
 use replication::partition::{
     PartitionReply, PartitionRequest, PartitionService, ServiceConfig, WaitCall, WaitEnd,
@@ -20,7 +20,7 @@ use replication::quorum::QuorumError;
 
 use super::control::ShardCounters;
 use super::lead::Lead;
-use super::message::{Post, ShardReply, ShardRequest};
+use super::message::{CoordinateTicket, Post, ShardReply, ShardRequest};
 use super::peers::Peers;
 use super::{Bind, NodeConfig, NodeError};
 use crate::conn::admission::{Admission, AdmissionLimits};
@@ -29,10 +29,16 @@ use crate::conn::lanes::{LaneLimits, Lanes};
 use crate::conn::listen::{Room, accept};
 use crate::conn::pipeline::PipelineLimits;
 use crate::conn::serve::{ConnLimits, Shared, Stop};
+use crate::coordinator::shell::{CoordinatorService, ServiceConfig as CoordinatorConfig};
+use crate::coordinator::{CONSUMER_OFFSETS, GroupRequest, GroupSettings};
 use crate::gateway::{AdminRequest, Gateway, LocalFuture};
 
 /// How long connections have to finish what was started, when the node stops.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// Longest batch that a coordinator writes, in bytes: `max.message.bytes` of `__consumer_offsets`, by
+/// default.
+const OFFSETS_BATCH_BYTES_MAX: usize = 1_048_588;
 
 /// Where the answer to a request goes: called once, now or later, on this shard.
 pub(super) type Reply = Box<dyn FnOnce(ShardReply)>;
@@ -56,6 +62,7 @@ pub(super) struct Shard {
 struct Owned {
     store: Store,
     service: PartitionService,
+    coordinators: CoordinatorService,
 }
 
 impl Shard {
@@ -105,11 +112,22 @@ impl Shard {
                 self.peers.woken(ticket);
                 reply(ShardReply::Done);
             }
+            ShardRequest::Coordinate(ticket, index, request) => {
+                self.coordinate(ticket, index, request);
+                reply(ShardReply::Done);
+            }
+            ShardRequest::Coordinated(ticket, answer) => {
+                self.peers.coordinated(ticket, answer);
+                reply(ShardReply::Done);
+            }
             ShardRequest::Admin(request) => self.admin(request, reply),
             ShardRequest::Open(share) => {
                 self.later(reply, async |shard| ShardReply::Opened(shard.open(*share).await));
             }
             ShardRequest::Image(image) => {
+                if let Some(owned) = self.owned.get() {
+                    owned.coordinators.take_image(&image);
+                }
                 self.gateway.set_image(image);
                 reply(ShardReply::Done);
             }
@@ -181,6 +199,17 @@ impl Shard {
         });
     }
 
+    /// Asks a coordinator of this shard on behalf of another shard.
+    fn coordinate(&self, ticket: CoordinateTicket, index: PartitionIndex, request: GroupRequest) {
+        // As with a watch: without the shard in it.
+        let (post, rt) = (Rc::clone(&self.post), self.rt.clone());
+        let owned = self.owned.get().expect("shard 0 opens every store before it lets anybody ask");
+        owned.coordinators.serve(index, request, move |answer| {
+            let told = post.call(ticket.shard, ShardRequest::Coordinated(ticket, answer));
+            drop(rt.spawn(Group::Produce, told));
+        });
+    }
+
     fn admin(self: &Rc<Self>, request: AdminRequest, reply: Reply) {
         let lead = self.lead.borrow().clone();
         let Some(lead) = lead else {
@@ -205,7 +234,9 @@ impl Shard {
             file: Arc::new(settings.file.clone()),
         };
         let service = PartitionService::start(&self.rt, store.clone(), config);
-        let opened = self.owned.set(Owned { store, service });
+        let config = coordinator_config(&self.config);
+        let coordinators = CoordinatorService::start(&self.rt, service.clone(), config);
+        let opened = self.owned.set(Owned { store, service, coordinators });
         assert!(opened.is_ok(), "a store is opened once");
         Ok(())
     }
@@ -253,6 +284,10 @@ impl Shard {
     /// No new clients; what was started is answered; then the connections close.
     async fn drain(&self) {
         self.clients.stop.tell();
+        if let Some(owned) = self.owned.get() {
+            // A JoinGroup would wait for as long as the rebalance takes.
+            owned.coordinators.close();
+        }
         if self.rt.timeout(DRAIN_MAX, self.room.empty()).await.is_err() {
             tracing::warn!(
                 connections = self.room.open(),
@@ -288,6 +323,9 @@ impl Shard {
         if let Some(owned) = self.owned.get() {
             counters.push(("partitions", owned.store.partitions().len() as u64));
             counters.push(("unwritten_bytes", owned.store.unwritten_bytes()));
+            let (groups, waiting) = owned.coordinators.counts();
+            counters.push(("consumer_groups", groups as u64));
+            counters.push(("consumer_group_requests_waiting", waiting as u64));
         }
         counters
     }
@@ -317,6 +355,20 @@ fn conn_limits(config: &NodeConfig) -> ConnLimits {
             large_bytes: broker.request_bytes_max as usize,
         },
         idle: Duration::from_millis(broker.connections_idle_ms_max),
+    }
+}
+
+fn coordinator_config(config: &NodeConfig) -> CoordinatorConfig {
+    let (limits, broker) = (&config.settings.limits, &config.settings.broker);
+    CoordinatorConfig {
+        node: config.settings.node,
+        shard_count: config.shards,
+        topic: CONSUMER_OFFSETS,
+        groups: GroupSettings::new(broker, limits),
+        load_bytes_max: limits.coordinator_load_bytes,
+        batch_bytes_max: OFFSETS_BATCH_BYTES_MAX,
+        unwritten_bytes_max: limits.coordinator_unwritten_bytes_max as usize,
+        waiting_max: limits.coordinator_requests_per_shard_max as usize,
     }
 }
 
