@@ -10,6 +10,7 @@ use replication::partition::PartitionError;
 use replication::quorum::QuorumError;
 use tuning::config::ConfigError;
 
+use crate::coordinator::GroupError;
 use crate::wire::errors::ErrorCode;
 
 /// How a request names its topics: an unknown one has two codes.
@@ -106,6 +107,33 @@ pub fn config(error: &ConfigError) -> ErrorCode {
         | ConfigError::Twice { .. }
         | ConfigError::ReadOnly { .. } => ErrorCode::INVALID_REQUEST,
         _ => ErrorCode::INVALID_CONFIG,
+    }
+}
+
+/// The code of what a group coordinator refuses.
+#[must_use]
+pub fn group(error: &GroupError) -> ErrorCode {
+    match error {
+        GroupError::OffsetMetadataTooLarge => ErrorCode::OFFSET_METADATA_TOO_LARGE,
+        GroupError::CoordinatorLoadInProgress => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        GroupError::CoordinatorNotAvailable => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        GroupError::NotCoordinator => ErrorCode::NOT_COORDINATOR,
+        GroupError::IllegalGeneration => ErrorCode::ILLEGAL_GENERATION,
+        GroupError::InconsistentGroupProtocol => ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
+        GroupError::InvalidGroupId => ErrorCode::INVALID_GROUP_ID,
+        GroupError::UnknownMemberId => ErrorCode::UNKNOWN_MEMBER_ID,
+        GroupError::InvalidSessionTimeout => ErrorCode::INVALID_SESSION_TIMEOUT,
+        GroupError::RebalanceInProgress => ErrorCode::REBALANCE_IN_PROGRESS,
+        GroupError::InvalidCommitOffsetSize => ErrorCode::INVALID_COMMIT_OFFSET_SIZE,
+        GroupError::OverLimit(_) => ErrorCode::POLICY_VIOLATION,
+        GroupError::NonEmptyGroup => ErrorCode::NON_EMPTY_GROUP,
+        GroupError::GroupIdNotFound => ErrorCode::GROUP_ID_NOT_FOUND,
+        GroupError::MemberIdRequired => ErrorCode::MEMBER_ID_REQUIRED,
+        GroupError::GroupMaxSizeReached => ErrorCode::GROUP_MAX_SIZE_REACHED,
+        GroupError::FencedInstanceId => ErrorCode::FENCED_INSTANCE_ID,
+        GroupError::GroupSubscribedToTopic => ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
+        // Kafka's own word for it, and no client duplicates a commit.
+        GroupError::GroupTooLarge => ErrorCode::UNKNOWN_SERVER_ERROR,
     }
 }
 

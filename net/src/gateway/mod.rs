@@ -5,8 +5,8 @@
 //! `shards` is how a handler reaches partitions and the controller. Handlers read the cluster
 //! image (shared, immutable) and this node's settings; partition state is never touched here.
 //!
-//! Not here yet: authorization (every client may do everything), quotas, fetch sessions, groups
-//! and transactions.
+//! Not here yet: authorization (every client may do everything), quotas, fetch sessions and
+//! transactions.
 
 mod admin;
 mod api_versions;
@@ -16,6 +16,7 @@ mod delete_records;
 pub mod errors;
 mod fetch;
 mod find_coordinator;
+mod groups;
 pub mod internal_topics;
 mod list_offsets;
 mod metadata;
@@ -85,6 +86,16 @@ async fn dispatch(call: Call) -> Handled {
         ApiKey::LIST_OFFSETS => list_offsets::handle(call).await,
         ApiKey::METADATA => metadata::handle(call).await,
         ApiKey::FIND_COORDINATOR => find_coordinator::handle(call).await,
+        ApiKey::OFFSET_COMMIT => groups::commit(call).await,
+        ApiKey::OFFSET_FETCH => groups::fetch(call).await,
+        ApiKey::JOIN_GROUP => groups::join(call).await,
+        ApiKey::HEARTBEAT => groups::heartbeat(call).await,
+        ApiKey::LEAVE_GROUP => groups::leave(call).await,
+        ApiKey::SYNC_GROUP => groups::sync(call).await,
+        ApiKey::DESCRIBE_GROUPS => groups::describe_groups(call).await,
+        ApiKey::LIST_GROUPS => groups::list_groups(call).await,
+        ApiKey::DELETE_GROUPS => groups::delete_groups(call).await,
+        ApiKey::OFFSET_DELETE => groups::delete(call).await,
         ApiKey::API_VERSIONS => api_versions::handle(&call),
         ApiKey::CREATE_TOPICS => topics::create(call).await,
         ApiKey::DELETE_TOPICS => topics::delete(call).await,
