@@ -91,3 +91,32 @@ def parse(data):
                      "crc_holds": crc32c.crc32c(data[21:end]) == crc, "payload": data[HEADER:end].hex()})
         data = data[end:]
     return seen
+
+
+def parse_records(payload):
+    """(key, value) of each record of an uncompressed batch."""
+    at = 0
+
+    def number():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = payload[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return (value >> 1) ^ -(value & 1)
+
+    def sized_bytes():
+        nonlocal at
+        length = number()
+        start, at = at, at + max(length, 0)
+        return None if length < 0 else payload[start:at]
+
+    while at < len(payload):
+        end = number() + at
+        at += 1
+        number(), number()
+        yield sized_bytes() or b"", sized_bytes()
+        at = end

@@ -22,8 +22,12 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "harness")]
 import brokers  # noqa: E402
 import schema  # noqa: E402
-from cases import common, fetch, framing, metadata, more, produce, topics  # noqa: E402, F401 - each registers its cases
+from cases import common, fetch, framing, groups, metadata, more, offsets, produce, topics  # noqa: E402, F401 - each registers its cases
 from connection import Session  # noqa: E402
+
+
+# What the reference's server.properties says, where that is not the default and can be seen.
+SETTINGS = ("group.initial.rebalance.delay.ms=0", "group.min.session.timeout.ms=500", "offsets.topic.num.partitions=4")
 
 
 def answers(messages, bootstrap, cases):
@@ -116,7 +120,7 @@ def main():
     cases = [(name, function) for name, function in common.CASES if options.only in name]
     tally = brokers.Tally()
     with contextlib.ExitStack() as stack:
-        pair = [stack.enter_context(brokers.broker(name)) for name in (options.left, options.right)]
+        pair = [stack.enter_context(brokers.broker(name, SETTINGS)) for name in (options.left, options.right)]
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             left, right = pool.map(lambda broker: answers(messages, broker.bootstrap, cases), pair)
     if options.show:

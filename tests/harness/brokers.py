@@ -209,10 +209,10 @@ class Ringmain(Kept):
             self.clear()
 
 
-def broker(name):
-    """`ringmain`, `kafka`, or the host:port of a broker that runs already."""
+def broker(name, settings=()):
+    """`ringmain` (with these settings), `kafka`, or the host:port of a broker that runs already."""
     if name == "ringmain":
-        return Ringmain()
+        return Ringmain(settings=settings)
     if name == "kafka":
         return Kafka()
     return External(name)

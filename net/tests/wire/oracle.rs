@@ -60,10 +60,17 @@ fn both_give_every_field_the_same_value() {
     assert!(compared > 50_000, "only {compared} values were compared");
 }
 
+/// Versions that Kafka has and the oracle does not: of these, the generated code has only the specs
+/// and real brokers to be held against.
+const UNKNOWN_TO_THE_ORACLE: [(&str, i16); 2] = [("OffsetCommit", 10), ("OffsetFetch", 10)];
+
 #[test]
 fn every_served_version_but_the_youngest_is_known_to_the_oracle() {
     for api in APIS {
         for version in api.version_min..=api.version_max {
+            if UNKNOWN_TO_THE_ORACLE.contains(&(api.name, version)) {
+                continue;
+            }
             let message = MESSAGES.iter().find(|one| one.name == api.request.name).unwrap();
             let bytes = sample(message, version, 1, false).bytes;
             assert!((message.oracle)(&bytes, version).is_some(), "{} v{version}", api.name);

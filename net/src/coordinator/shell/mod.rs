@@ -159,7 +159,7 @@ impl Inner {
             }
         };
         if let Some(error) = refused {
-            return reply(request.refusal(error));
+            return reply(refusal(&request, error));
         }
         let ticket = self.state.borrow_mut().wait(reply);
         self.run(index, |coordinator, now, random, effects| {
@@ -352,6 +352,17 @@ impl State {
     /// The seat, if it is still the one of that turn.
     fn seat(&mut self, index: PartitionIndex, turn: u64) -> Option<&mut Seat> {
         self.seats.get_mut(&index).filter(|seat| seat.turn == turn)
+    }
+}
+
+/// The answer to a request that no coordinator sees. As Kafka does, a member that shows a sign of life
+/// while its group is loading is left in peace: sessions begin anew with the end of loading.
+fn refusal(request: &GroupRequest, error: GroupError) -> GroupReply {
+    match (request, error) {
+        (GroupRequest::Heartbeat(_), GroupError::CoordinatorLoadInProgress) => {
+            GroupReply::Heartbeat(Ok(()))
+        }
+        _ => request.refusal(error),
     }
 }
 
