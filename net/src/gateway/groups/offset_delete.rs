@@ -36,20 +36,18 @@ pub(in super::super) async fn delete(call: Call) -> Handled {
     }
     drop(request);
     drop(frame);
-    let mut error_code = ErrorCode::NONE;
-    if !wish.topics.is_empty() {
-        let group_id = wish.group_id.clone();
-        let asked = ask(&gateway, &group_id, GroupRequest::DeleteOffsets(wish)).await;
-        let GroupReply::DeleteOffsets(outcome) = asked else {
-            unreachable!("a deletion is answered by its own reply")
-        };
-        error_code = code(&outcome);
-        let places: BTreeMap<String, usize> =
-            rows.iter().enumerate().map(|(place, (name, _))| (name.clone(), place)).collect();
-        for topic in outcome.unwrap_or_default() {
-            let told = topic.partitions.iter().map(|(index, outcome)| (*index, code(outcome)));
-            rows[places[&topic.name]].1.extend(told);
-        }
+    // Asked even when nothing is left to delete: only the coordinator knows whether there is such a group.
+    let group_id = wish.group_id.clone();
+    let asked = ask(&gateway, &group_id, GroupRequest::DeleteOffsets(wish)).await;
+    let GroupReply::DeleteOffsets(outcome) = asked else {
+        unreachable!("a deletion is answered by its own reply")
+    };
+    let error_code = code(&outcome);
+    let places: BTreeMap<String, usize> =
+        rows.iter().enumerate().map(|(place, (name, _))| (name.clone(), place)).collect();
+    for topic in outcome.unwrap_or_default() {
+        let told = topic.partitions.iter().map(|(index, outcome)| (*index, code(outcome)));
+        rows[places[&topic.name]].1.extend(told);
     }
     if error_code != ErrorCode::NONE {
         rows.clear();
