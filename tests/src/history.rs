@@ -32,6 +32,10 @@ impl std::fmt::Display for Place {
     }
 }
 
+/// A consumer group of the workload, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConsumerGroup(pub u32);
+
 /// What a producer asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Promise {
@@ -158,6 +162,47 @@ pub enum Event {
         place: Place,
         /// Which offset was asked for.
         from: i64,
+    },
+    /// A member of a consumer group was told what is its own.
+    Assigned {
+        /// The group.
+        consumer_group: ConsumerGroup,
+        /// Of which generation.
+        generation: i32,
+        /// The member, by its id, or by its instance if it is static.
+        owner: String,
+        /// Partitions of the group's topic.
+        partitions: Vec<i32>,
+    },
+    /// A commit of offsets goes out.
+    Committing {
+        /// Its number.
+        commit: u32,
+        /// The group.
+        consumer_group: ConsumerGroup,
+        /// What is committed.
+        offsets: Vec<(Place, i64)>,
+    },
+    /// A commit was acknowledged.
+    Committed {
+        /// Which.
+        commit: u32,
+    },
+    /// A commit was refused, and the code says that it was not stored.
+    NotCommitted {
+        /// Which.
+        commit: u32,
+    },
+    /// A committed offset was read; -1: none.
+    CommittedRead {
+        /// The group.
+        consumer_group: ConsumerGroup,
+        /// Of which partition.
+        place: Place,
+        /// The answer.
+        offset: i64,
+        /// When it was asked.
+        since: Moment,
     },
     /// A topic was created, to the knowledge of its creator.
     Created(Topic),

@@ -82,6 +82,9 @@ impl Product {
             ("listeners", listener.as_str()),
             ("log.dirs", "/data"),
             ("auto.create.topics.enable", "false"),
+            ("offsets.topic.num.partitions", "3"),
+            ("group.min.session.timeout.ms", "500"),
+            ("group.initial.rebalance.delay.ms", "200"),
         ] {
             file.insert(key.to_owned(), value.to_owned());
         }
@@ -186,6 +189,7 @@ mod tests {
             producers: Vec::new(),
             consumers: Vec::new(),
             churns: Vec::new(),
+            members: Vec::new(),
             zstd: false,
         };
         let verdict = judge(&RunOptions::of(1, Weather::Calm, product), |cluster| {

@@ -4,6 +4,7 @@
 //! only a single actor can see (an answer out of order, a code that no broker may send) arrives as
 //! [`Event::Misbehaved`](crate::history::Event::Misbehaved) and is passed on.
 
+mod consumer_groups;
 mod corrupt;
 mod duplicate;
 mod facts;
@@ -91,6 +92,8 @@ pub const CHECKERS: &[Checker] = &[
     high_watermark::check,
     timestamp_lookup::check,
     topics::check,
+    consumer_groups::overlap,
+    consumer_groups::lost_commit,
 ];
 
 /// Everything that is wrong with a history.

@@ -12,6 +12,7 @@ mod connection;
 mod consumer;
 mod dial;
 mod idempotent;
+mod member;
 mod plain;
 mod request;
 
@@ -20,5 +21,6 @@ pub use connection::{Connection, Lost};
 pub use consumer::{Consumer, FetchOptions, Fetched};
 pub use dial::{Dial, Dialect};
 pub use idempotent::{IdempotentProducer, Outgoing};
+pub use member::{Joined, Member, REBALANCE_TIMEOUT, SESSION_TIMEOUT};
 pub use plain::{PlainOutcome, PlainProducer};
 pub use request::TopicName;

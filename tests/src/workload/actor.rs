@@ -12,7 +12,7 @@ use engine::rt::{Group, Rt};
 use engine::types::{ProducerEpoch, ProducerId};
 
 use super::plan::{Batches, Plan};
-use super::{churn, consume, idempotent, plain};
+use super::{churn, consume, idempotent, member, plain};
 use crate::client::{Admin, Dial, NewTopic, TopicName};
 use crate::history::{Batch, Event, Place, Promise, Shared, Topic};
 use crate::payload::RecordName;
@@ -85,6 +85,11 @@ fn cast(plan: &Plan) -> Vec<Row<'_>> {
         let (consumer, topics) = (consumer.clone(), topics.clone());
         let main = move |actor| -> ActorMain { Box::pin(consume::run(actor, topics, consumer)) };
         rows.push((format!("consumer-{number}"), false, Box::new(main)));
+    }
+    for (number, member) in plan.members.iter().enumerate() {
+        let (member, topics) = (member.clone(), topics.clone());
+        let main = move |actor| -> ActorMain { Box::pin(member::run(actor, topics, member)) };
+        rows.push((format!("member-{number}"), false, Box::new(main)));
     }
     for (number, churn) in plan.churns.iter().enumerate() {
         let churn = churn.clone();

@@ -9,9 +9,12 @@ mod churn;
 mod consume;
 mod idempotent;
 mod last_read;
+mod member;
 mod plain;
 mod plan;
 
 pub use actor::{Actor, client_main};
 pub use last_read::last_read;
-pub use plan::{Batches, ChurnPlan, ConsumerPlan, Plan, ProducerPlan, Size, TopicPlan};
+pub use plan::{
+    Batches, ChurnPlan, ConsumerPlan, MemberPlan, Plan, ProducerPlan, Size, TopicPlan,
+};

@@ -96,6 +96,21 @@ pub struct ChurnPlan {
     pub shape: Batches,
 }
 
+/// A member of a consumer group.
+#[derive(Clone, Debug)]
+pub struct MemberPlan {
+    /// Its group, by number.
+    pub group: u32,
+    /// The group's topic, by index in the plan.
+    pub topic: usize,
+    /// It has a name of its own (`group.instance.id`).
+    pub is_static: bool,
+    /// It leaves in so many of a thousand rounds.
+    pub leave_per_mille: u32,
+    /// It dies without a word in so many of a thousand rounds.
+    pub die_per_mille: u32,
+}
+
 /// Everything that the clients of one world do.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -107,6 +122,8 @@ pub struct Plan {
     pub consumers: Vec<ConsumerPlan>,
     /// Topics that come and go.
     pub churns: Vec<ChurnPlan>,
+    /// Members of consumer groups.
+    pub members: Vec<MemberPlan>,
     /// Whether batches may be compressed with zstd.
     pub zstd: bool,
 }
@@ -128,7 +145,8 @@ impl Plan {
         let churns = (0..usize::from(!small && random.chance(400)))
             .map(|_| draw_churn(zstd, random))
             .collect();
-        Self { topics, producers, consumers, churns, zstd }
+        let members = if small { Vec::new() } else { draw_members(&topics, random) };
+        Self { topics, producers, consumers, churns, members, zstd }
     }
 }
 
@@ -212,6 +230,26 @@ fn draw_consumer(topics: &[TopicPlan], random: &mut Random) -> ConsumerPlan {
         list_per_mille: if random.chance(300) { 0 } else { 60 },
         disconnect_per_mille: if random.chance(500) { 0 } else { 20 },
     }
+}
+
+/// None in half of the worlds, else one or two groups of one to four members.
+fn draw_members(topics: &[TopicPlan], random: &mut Random) -> Vec<MemberPlan> {
+    let groups = if random.chance(500) { 0 } else { 1 + random.index(2) as u32 };
+    let mut members = Vec::new();
+    for group in 0..groups {
+        let topic = random.index(topics.len());
+        let statics = if random.chance(400) { 500 } else { 0 };
+        for _ in 0..1 + random.index(4) {
+            members.push(MemberPlan {
+                group,
+                topic,
+                is_static: random.chance(statics),
+                leave_per_mille: if random.chance(500) { 0 } else { 40 },
+                die_per_mille: if random.chance(500) { 0 } else { 40 },
+            });
+        }
+    }
+    members
 }
 
 fn draw_churn(zstd: bool, random: &mut Random) -> ChurnPlan {
