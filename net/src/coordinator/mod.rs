@@ -11,11 +11,15 @@
 //! offsets committed inside transactions, share and streams groups.
 
 pub mod api;
+mod classic;
 mod machine;
+mod offsets;
+mod records;
 mod settings;
 
 pub use api::{
     Effect, GroupError, GroupReply, GroupRequest, Now, Record, Ticket, WriteError, WriteId,
 };
-pub use machine::{Coordinator, CoordinatorCounts, RecordError};
+pub use machine::{Coordinator, CoordinatorCounts};
+pub use records::RecordError;
 pub use settings::GroupSettings;
