@@ -130,6 +130,18 @@ limits! {
         "Entries of the metadata log since its last snapshot, in bytes. Beyond it a new snapshot replaces them."
     metadata_snapshot_bytes_max: u64 = GIB, extreme 16 * MIB;
         "Largest snapshot of the cluster image, in bytes. A larger one is refused before it is read."
+    consumer_groups_per_partition_max: u32 = 100_000, extreme 16;
+        "Consumer groups in one partition of __consumer_offsets. A join or commit that would create a further one is refused (POLICY_VIOLATION)."
+    members_per_consumer_group_max: u32 = 20_000, extreme 16;
+        "Members of one consumer group, and besides as many that were given a member id and have not come back with it; group.max.size may be lower. Further ones are refused (GROUP_MAX_SIZE_REACHED)."
+    member_metadata_bytes_max: u32 = MIB as u32, extreme 4 * KIB as u32;
+        "What one member of a consumer group may say in all its protocols together, in bytes. A longer join is refused (POLICY_VIOLATION)."
+    offsets_per_consumer_group_max: u32 = 200_000, extreme 256;
+        "Partitions with a committed offset in one consumer group. Commits of further ones are refused (INVALID_COMMIT_OFFSET_SIZE)."
+    group_writes_in_flight_max: u32 = 16_384, extreme 8;
+        "Writes of one partition of __consumer_offsets that are not durable yet. Requests that need a further one are refused (COORDINATOR_NOT_AVAILABLE, which clients repeat)."
+    group_deletion_batch_bytes: u32 = 256 * KIB as u32, extreme 256;
+        "Bytes of deleted keys that a coordinator writes as one batch; a larger deletion is written as several, in order."
 }
 
 impl Default for Limits {

@@ -7,27 +7,30 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::list::KAFKA_VERSION;
+use crate::list::{Artifact, KAFKA_VERSION};
 
-/// The folder with the specs, fetched below `target` unless it is there already.
-pub(crate) fn fetch_specs(target: &Path) -> Result<PathBuf> {
-    let home = target.join(format!("kafka-specs-{KAFKA_VERSION}"));
-    let folder = home.join("common/message");
+/// Where the specs lie in an artifact.
+pub(crate) const SPECS: &str = "common/message";
+
+/// The folder with the specs of `artifact`, fetched below `target` unless it is there already.
+pub(crate) fn fetch_specs(target: &Path, artifact: &Artifact) -> Result<PathBuf> {
+    let home = target.join(format!("{}-{KAFKA_VERSION}", artifact.folder));
+    let folder = home.join(SPECS);
     if folder.is_dir() {
         return Ok(folder);
     }
     std::fs::create_dir_all(&home)?;
-    let jar = home.join(format!("kafka-clients-{KAFKA_VERSION}.jar"));
+    let jar = home.join(format!("{}-{KAFKA_VERSION}.jar", artifact.name));
     run(Command::new("mvn").current_dir(&home).args([
         "--quiet",
         "dependency:copy",
-        &format!("-Dartifact=org.apache.kafka:kafka-clients:{KAFKA_VERSION}"),
+        &format!("-Dartifact=org.apache.kafka:{}:{KAFKA_VERSION}", artifact.name),
         "-DoutputDirectory=.",
     ]))?;
     run(Command::new("unzip")
         .args(["-q", "-o"])
         .arg(&jar)
-        .args(["common/message/*", "-d"])
+        .args([&format!("{SPECS}/*"), "-d"])
         .arg(&home))?;
     Ok(folder)
 }

@@ -2,12 +2,13 @@
 //!
 //! `cargo run -p ringmain-codegen` rewrites the generated files; with `--check` it only compares
 //! and fails when they are not what the specs give. The specs are not in this repository: they
-//! are JSON files inside the Maven artifact `org.apache.kafka:kafka-clients`, which is fetched
-//! with `mvn` into `target/` when it is not there yet (`--specs <folder>` names another place).
+//! are JSON files inside the Maven artifacts `org.apache.kafka:kafka-clients` and
+//! `kafka-group-coordinator`, which are fetched with `mvn` into `target/` when they are not there
+//! yet (`--specs <folder>` names another place: a folder with one folder per artifact, unpacked).
 //!
 //! It is a package of its own, below `net`, because it must run when `net` does not compile.
-//! Every spec is resolved, rendered and formatted in each run, also those that are not emitted,
-//! so that a construct the generator does not know shows up before it is needed.
+//! Every spec of `kafka-clients` is resolved, rendered and formatted in each run, also those that
+//! are not emitted, so that a construct the generator does not know shows up before it is needed.
 #![forbid(unsafe_code)]
 
 mod emit;
@@ -23,17 +24,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use list::Artifact;
 use model::Message;
 use spec::SpecFile;
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folder = match arguments.specs {
-        Some(folder) => folder,
-        None => files::fetch_specs(&root.join("target"))?,
-    };
-    let specs = read_specs(&folder)?;
+    let mut specs = Vec::new();
+    for artifact in list::ARTIFACTS {
+        let folder = match &arguments.specs {
+            Some(folder) => folder.join(artifact.name).join(files::SPECS),
+            None => files::fetch_specs(&root.join("target"), artifact)?,
+        };
+        specs.extend(read_specs(&folder, artifact)?);
+    }
+    specs.sort_by_key(|spec| (spec.api_key, spec.kind.clone(), spec.name.clone()));
     let messages = resolve(&specs)?;
     let generated = generate(&specs, &messages)?;
     files::put(&root.join("net"), &generated, arguments.check)
@@ -60,20 +66,20 @@ impl Arguments {
     }
 }
 
-fn read_specs(folder: &Path) -> Result<Vec<SpecFile>> {
+fn read_specs(folder: &Path, artifact: &Artifact) -> Result<Vec<SpecFile>> {
     let mut specs = Vec::new();
     for path in files::json_files(folder)? {
         let text = std::fs::read_to_string(&path)?;
         specs.push(spec::parse(&text).with_context(|| format!("{}", path.display()))?);
     }
     ensure!(
-        specs.len() == list::SPEC_COUNT,
+        specs.len() == artifact.spec_count,
         "{} specs in {}, {} expected",
         specs.len(),
         folder.display(),
-        list::SPEC_COUNT
+        artifact.spec_count
     );
-    specs.sort_by_key(|spec| (spec.api_key, spec.kind.clone(), spec.name.clone()));
+    specs.retain(|spec| artifact.resolves_all || list::is_emitted(&spec.name));
     Ok(specs)
 }
 

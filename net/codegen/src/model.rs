@@ -17,10 +17,12 @@ use crate::versions::Versions;
 pub(crate) struct Message {
     /// Kafka's name.
     pub(crate) name: String,
-    /// `request`, `response`, `header` or `data`.
+    /// As [`SpecFile::kind`].
     pub(crate) kind: String,
     /// API key, if it has one.
     pub(crate) key: Option<i16>,
+    /// Type of the record, if it is the key or value of a coordinator's record.
+    pub(crate) record_type: Option<i16>,
     /// Versions that exist.
     pub(crate) valid: Versions,
     /// Flexible versions.
@@ -142,11 +144,13 @@ impl Message {
         }
         resolver.add(&spec.name, &spec.fields, valid)?;
         let mut structs = resolver.structs;
+        let of_record = spec.kind.starts_with("coordinator-");
         mark_borrowing(&mut structs);
         let message = Self {
             name: spec.name.clone(),
             kind: spec.kind.clone(),
-            key: spec.api_key,
+            key: spec.api_key.filter(|_| !of_record),
+            record_type: spec.api_key.filter(|_| of_record),
             valid,
             flexible,
             structs,
@@ -230,10 +234,8 @@ impl Resolver {
             return Ok(());
         }
         // Fields that only removed versions had are gone for us, with the structs they alone use.
-        let living: Result<Vec<bool>> = fields
-            .iter()
-            .map(|field| Ok(!Versions::parse(&field.versions)?.and(self.valid).is_empty()))
-            .collect();
+        let living: Result<Vec<bool>> =
+            fields.iter().map(|field| Ok(!field.versions()?.and(self.valid).is_empty())).collect();
         let living = living?;
         let fields: Vec<SpecField> =
             fields.iter().zip(living).filter(|(_, lives)| *lives).map(|(f, _)| f.clone()).collect();
@@ -278,7 +280,7 @@ impl Resolver {
             name: names::snake(&spec.name),
             kind: Kind::parse(&spec.kind),
             kind_text: spec.kind.clone(),
-            versions: Versions::parse(&spec.versions)?,
+            versions: spec.versions()?,
             nullable: SpecField::versions_of(spec.nullable_versions.as_ref())?,
             tag: spec.tag,
             tagged,

@@ -14,10 +14,10 @@ use crate::versions::Versions;
 pub(crate) struct SpecFile {
     /// Kafka's name of the message.
     pub(crate) name: String,
-    /// `request`, `response`, `header` or `data`.
+    /// `request`, `response`, `header`, `data`, `coordinator-key` or `coordinator-value`.
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    /// API key of requests and responses.
+    /// API key of requests and responses; type of the record of coordinator keys and values.
     pub(crate) api_key: Option<i16>,
     /// Versions that exist; `none` for removed messages.
     pub(crate) valid_versions: String,
@@ -49,8 +49,8 @@ pub(crate) struct SpecField {
     /// `int32`, `[]string`, a struct's name, …
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    /// Versions that have the field.
-    pub(crate) versions: String,
+    /// Versions that have the field; a tagged field may leave them out.
+    pub(crate) versions: Option<String>,
     /// Versions in which it may be null.
     pub(crate) nullable_versions: Option<String>,
     /// Versions in which it is a tagged field.
@@ -70,6 +70,12 @@ pub(crate) struct SpecField {
 }
 
 impl SpecField {
+    /// Versions that have the field: for a tagged field that names none, those in which it is tagged.
+    pub(crate) fn versions(&self) -> Result<Versions> {
+        let text = self.versions.as_ref().or(self.tagged_versions.as_ref());
+        Versions::parse(text.with_context(|| format!("{} has no versions", self.name))?)
+    }
+
     /// A version attribute, or nothing at all when it is absent.
     pub(crate) fn versions_of(attribute: Option<&String>) -> Result<Versions> {
         attribute.map_or(Ok(Versions::NONE), |text| Versions::parse(text))

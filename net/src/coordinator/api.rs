@@ -66,6 +66,27 @@ pub enum WriteError {
     TooLarge,
 }
 
+impl WriteError {
+    /// What it means to requests about groups.
+    #[must_use]
+    pub fn of_group(self) -> GroupError {
+        match self {
+            Self::NotLeader => GroupError::NotCoordinator,
+            Self::NotAvailable => GroupError::CoordinatorNotAvailable,
+            Self::TooLarge => GroupError::GroupTooLarge,
+        }
+    }
+
+    /// What it means to commits.
+    #[must_use]
+    pub fn of_commit(self) -> GroupError {
+        match self {
+            Self::TooLarge => GroupError::InvalidCommitOffsetSize,
+            other => other.of_group(),
+        }
+    }
+}
+
 /// Everything that a coordinator refuses, each with the Kafka code that it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {
@@ -410,7 +431,8 @@ pub struct FetchCall {
 pub struct TopicPartitions {
     /// Name.
     pub name: String,
-    /// Id, all zero if not asked by id.
+    /// Id, all zero if not asked by id. An offset committed for a topic of the same name and
+    /// another id is none.
     pub topic_id: [u8; 16],
     /// Partitions.
     pub partitions: Vec<i32>,
@@ -421,7 +443,7 @@ pub struct TopicPartitions {
 pub struct FetchedTopic {
     /// Name.
     pub name: String,
-    /// Id: as asked, or as committed when everything was asked for; all zero if not known.
+    /// Id as asked; all zero when everything was asked for.
     pub topic_id: [u8; 16],
     /// Its partitions, in the order of the request, or ascending.
     pub partitions: Vec<FetchedOffset>,
@@ -488,7 +510,7 @@ pub struct DescribedMember {
     pub client_host: String,
     /// What it says in the chosen protocol; only of a stable group.
     pub metadata: Bytes,
-    /// What it was assigned; only of a stable group.
+    /// What it was assigned.
     pub assignment: Bytes,
 }
 
@@ -537,6 +559,31 @@ impl GroupRequest {
                 ids.iter().map(|group_id| (group_id.clone(), Err(error))).collect(),
             ),
         }
+    }
+}
+
+impl GroupReply {
+    /// What is said instead of this answer if what it says could not be written. Only answers that
+    /// wait for a write become another one.
+    pub(super) fn refused(self, error: GroupError) -> Self {
+        match self {
+            Self::CommitOffsets(_) => Self::CommitOffsets(Err(error)),
+            Self::DeleteOffsets(_) => Self::DeleteOffsets(Err(error)),
+            Self::Leave(_) => Self::Leave(Err(error)),
+            Self::DeleteGroups(groups) => {
+                Self::DeleteGroups(groups.into_iter().map(|(id, _)| (id, Err(error))).collect())
+            }
+            other => other,
+        }
+    }
+
+    /// The same for a write that failed.
+    pub(super) fn unwritten(self, why: WriteError) -> Self {
+        let error = match self {
+            Self::CommitOffsets(_) => why.of_commit(),
+            _ => why.of_group(),
+        };
+        self.refused(error)
     }
 }
 

@@ -11,14 +11,18 @@
 //! offsets committed inside transactions, share and streams groups.
 
 pub mod api;
+mod classic;
 mod machine;
+mod offsets;
 mod place;
+mod records;
 mod settings;
 pub mod shell;
 
 pub use api::{
     Effect, GroupError, GroupReply, GroupRequest, Now, Record, Ticket, WriteError, WriteId,
 };
-pub use machine::{Coordinator, CoordinatorCounts, RecordError};
+pub use machine::{Coordinator, CoordinatorCounts};
 pub use place::{CONSUMER_OFFSETS, partition_of_group};
+pub use records::RecordError;
 pub use settings::GroupSettings;

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-/// Settings of a coordinator. Kafka's names of them are in the docs.
+use tuning::config::BrokerConfig;
+use tuning::limits::Limits;
+
+/// Settings of a coordinator. Where a config has Kafka's name, the docs say it; the rest are
+/// [`Limits`], whose docs say what happens there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupSettings {
     /// `group.min.session.timeout.ms`.
@@ -11,28 +15,49 @@ pub struct GroupSettings {
     pub session_timeout_ms_max: i32,
     /// `group.initial.rebalance.delay.ms`.
     pub initial_rebalance_delay: Duration,
-    /// `group.max.size`.
+    /// The lower of `group.max.size` and [`Limits::members_per_consumer_group_max`].
     pub members_max: usize,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_bytes_max: usize,
-    /// `offsets.retention.minutes`.
+    /// `offsets.retention.minutes`, in milliseconds.
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
     pub offsets_retention_check_interval: Duration,
+    /// [`Limits::consumer_groups_per_partition_max`].
+    pub groups_max: usize,
+    /// [`Limits::member_metadata_bytes_max`].
+    pub member_metadata_bytes_max: usize,
+    /// [`Limits::offsets_per_consumer_group_max`].
+    pub offsets_per_group_max: usize,
+    /// [`Limits::group_writes_in_flight_max`].
+    pub writes_in_flight_max: usize,
+    /// [`Limits::group_deletion_batch_bytes`].
+    pub deletion_batch_bytes: usize,
 }
 
 impl GroupSettings {
-    /// From a broker's configuration and limits.
+    /// Resolves them.
     #[must_use]
-    pub fn new(broker: &tuning::config::BrokerConfig, _limits: &tuning::limits::Limits) -> Self {
+    pub fn new(config: &BrokerConfig, limits: &Limits) -> Self {
+        let members_max = config.group_size_max.min(limits.members_per_consumer_group_max);
+        let timeout = |ms: u32| i32::try_from(ms).unwrap_or(i32::MAX);
         Self {
-            session_timeout_ms_min: 6_000,
-            session_timeout_ms_max: 1_800_000,
-            initial_rebalance_delay: Duration::from_secs(3),
-            members_max: usize::MAX,
-            offset_metadata_bytes_max: broker.offset_metadata_bytes_max as usize,
-            offsets_retention_ms: 604_800_000,
-            offsets_retention_check_interval: Duration::from_secs(600),
+            session_timeout_ms_min: timeout(config.group_session_timeout_ms_min),
+            session_timeout_ms_max: timeout(config.group_session_timeout_ms_max),
+            initial_rebalance_delay: Duration::from_millis(u64::from(
+                config.group_initial_rebalance_delay_ms,
+            )),
+            members_max: members_max as usize,
+            offset_metadata_bytes_max: config.offset_metadata_bytes_max as usize,
+            offsets_retention_ms: i64::from(config.offsets_retention_minutes) * 60_000,
+            offsets_retention_check_interval: Duration::from_millis(
+                config.offsets_retention_check_interval_ms,
+            ),
+            groups_max: limits.consumer_groups_per_partition_max as usize,
+            member_metadata_bytes_max: limits.member_metadata_bytes_max as usize,
+            offsets_per_group_max: limits.offsets_per_consumer_group_max as usize,
+            writes_in_flight_max: limits.group_writes_in_flight_max as usize,
+            deletion_batch_bytes: limits.group_deletion_batch_bytes as usize,
         }
     }
 }

@@ -7,6 +7,17 @@ use crate::support::{FieldSchema, Kind, MessageSchema, oracle_recode, recode};
 
 pub(crate) static MESSAGES: &[MessageSchema] = &[
     MessageSchema {
+        name: "ConsumerProtocolSubscription",
+        key: -1,
+        versions: (0, 3),
+        flexible: (0, -1),
+        fields: CONSUMER_PROTOCOL_SUBSCRIPTION,
+        ours: |bytes, version| recode::<ours::ConsumerProtocolSubscription<'_>>(bytes, version),
+        oracle: |bytes, version| {
+            oracle_recode::<kafka::ConsumerProtocolSubscription>(bytes, version)
+        },
+    },
+    MessageSchema {
         name: "RequestHeader",
         key: -1,
         versions: (1, 2),
@@ -43,6 +54,24 @@ pub(crate) static MESSAGES: &[MessageSchema] = &[
         oracle: |bytes, version| oracle_recode::<kafka::ProduceResponse>(bytes, version),
     },
     MessageSchema {
+        name: "OffsetCommitKey",
+        key: -1,
+        versions: (0, 0),
+        flexible: (0, -1),
+        fields: OFFSET_COMMIT_KEY,
+        ours: |bytes, version| recode::<ours::OffsetCommitKey<'_>>(bytes, version),
+        oracle: |_, _| None,
+    },
+    MessageSchema {
+        name: "OffsetCommitValue",
+        key: -1,
+        versions: (0, 4),
+        flexible: (4, 32767),
+        fields: OFFSET_COMMIT_VALUE,
+        ours: |bytes, version| recode::<ours::OffsetCommitValue<'_>>(bytes, version),
+        oracle: |_, _| None,
+    },
+    MessageSchema {
         name: "FetchRequest",
         key: 1,
         versions: (4, 18),
@@ -59,6 +88,24 @@ pub(crate) static MESSAGES: &[MessageSchema] = &[
         fields: FETCH_RESPONSE,
         ours: |bytes, version| recode::<ours::FetchResponse<'_>>(bytes, version),
         oracle: |bytes, version| oracle_recode::<kafka::FetchResponse>(bytes, version),
+    },
+    MessageSchema {
+        name: "GroupMetadataKey",
+        key: -1,
+        versions: (0, 0),
+        flexible: (0, -1),
+        fields: GROUP_METADATA_KEY,
+        ours: |bytes, version| recode::<ours::GroupMetadataKey<'_>>(bytes, version),
+        oracle: |_, _| None,
+    },
+    MessageSchema {
+        name: "GroupMetadataValue",
+        key: -1,
+        versions: (0, 4),
+        flexible: (4, 32767),
+        fields: GROUP_METADATA_VALUE,
+        ours: |bytes, version| recode::<ours::GroupMetadataValue<'_>>(bytes, version),
+        oracle: |_, _| None,
     },
     MessageSchema {
         name: "ListOffsetsRequest",
@@ -546,6 +593,68 @@ pub(crate) static MESSAGES: &[MessageSchema] = &[
     },
 ];
 
+static CONSUMER_PROTOCOL_SUBSCRIPTION: &[FieldSchema] = &[
+    FieldSchema {
+        name: "topics",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::Array(&Kind::String),
+    },
+    FieldSchema {
+        name: "user_data",
+        versions: (0, 32767),
+        nullable: (0, 32767),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::Bytes,
+    },
+    FieldSchema {
+        name: "owned_partitions",
+        versions: (1, 32767),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::Array(&Kind::Struct(CONSUMER_PROTOCOL_SUBSCRIPTION__TOPIC_PARTITION)),
+    },
+    FieldSchema {
+        name: "generation_id",
+        versions: (2, 32767),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::Fixed(4),
+    },
+    FieldSchema {
+        name: "rack_id",
+        versions: (3, 32767),
+        nullable: (3, 32767),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::String,
+    },
+];
+
+static CONSUMER_PROTOCOL_SUBSCRIPTION__TOPIC_PARTITION: &[FieldSchema] = &[
+    FieldSchema {
+        name: "topic",
+        versions: (1, 32767),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "partitions",
+        versions: (1, 32767),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::Array(&Kind::Fixed(4)),
+    },
+];
+
 static REQUEST_HEADER: &[FieldSchema] = &[
     FieldSchema {
         name: "request_api_key",
@@ -862,6 +971,84 @@ static PRODUCE_RESPONSE__NODE_ENDPOINT: &[FieldSchema] = &[
         flexible: (9, 32767),
         tag: None,
         kind: Kind::String,
+    },
+];
+
+static OFFSET_COMMIT_KEY: &[FieldSchema] = &[
+    FieldSchema {
+        name: "group",
+        versions: (0, 0),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "topic",
+        versions: (0, 0),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "partition",
+        versions: (0, 0),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::Fixed(4),
+    },
+];
+
+static OFFSET_COMMIT_VALUE: &[FieldSchema] = &[
+    FieldSchema {
+        name: "offset",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::Fixed(8),
+    },
+    FieldSchema {
+        name: "leader_epoch",
+        versions: (3, 32767),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::Fixed(4),
+    },
+    FieldSchema {
+        name: "metadata",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "commit_timestamp",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::Fixed(8),
+    },
+    FieldSchema {
+        name: "expire_timestamp",
+        versions: (1, 1),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::Fixed(8),
+    },
+    FieldSchema {
+        name: "topic_id",
+        versions: (4, 32767),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: Some(0),
+        kind: Kind::Fixed(16),
     },
 ];
 
@@ -1373,6 +1560,133 @@ static FETCH_RESPONSE__NODE_ENDPOINT: &[FieldSchema] = &[
         flexible: (12, 32767),
         tag: None,
         kind: Kind::String,
+    },
+];
+
+static GROUP_METADATA_KEY: &[FieldSchema] = &[FieldSchema {
+    name: "group",
+    versions: (0, 0),
+    nullable: (0, -1),
+    flexible: (0, -1),
+    tag: None,
+    kind: Kind::String,
+}];
+
+static GROUP_METADATA_VALUE: &[FieldSchema] = &[
+    FieldSchema {
+        name: "protocol_type",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "generation",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::Fixed(4),
+    },
+    FieldSchema {
+        name: "protocol",
+        versions: (0, 32767),
+        nullable: (0, 32767),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "leader",
+        versions: (0, 32767),
+        nullable: (0, 32767),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "current_state_timestamp",
+        versions: (2, 32767),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::Fixed(8),
+    },
+    FieldSchema {
+        name: "members",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::Array(&Kind::Struct(GROUP_METADATA_VALUE__MEMBER_METADATA)),
+    },
+];
+
+static GROUP_METADATA_VALUE__MEMBER_METADATA: &[FieldSchema] = &[
+    FieldSchema {
+        name: "member_id",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "group_instance_id",
+        versions: (3, 32767),
+        nullable: (3, 32767),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "client_id",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "client_host",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "rebalance_timeout",
+        versions: (1, 32767),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::Fixed(4),
+    },
+    FieldSchema {
+        name: "session_timeout",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::Fixed(4),
+    },
+    FieldSchema {
+        name: "subscription",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::Bytes,
+    },
+    FieldSchema {
+        name: "assignment",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (4, 32767),
+        tag: None,
+        kind: Kind::Bytes,
     },
 ];
 

@@ -78,6 +78,18 @@ pub struct BrokerConfig {
     pub offsets_topic_replication_factor: i16,
     /// `offsets.topic.segment.bytes`.
     pub offsets_topic_segment_bytes: u32,
+    /// `offsets.retention.minutes`.
+    pub offsets_retention_minutes: u32,
+    /// `offsets.retention.check.interval.ms`.
+    pub offsets_retention_check_interval_ms: u64,
+    /// `group.min.session.timeout.ms`.
+    pub group_session_timeout_ms_min: u32,
+    /// `group.max.session.timeout.ms`.
+    pub group_session_timeout_ms_max: u32,
+    /// `group.initial.rebalance.delay.ms`.
+    pub group_initial_rebalance_delay_ms: u32,
+    /// `group.max.size`.
+    pub group_size_max: u32,
     /// `group.coordinator.rebalance.protocols`.
     pub group_protocols: Vec<String>,
 }
@@ -128,6 +140,12 @@ impl BrokerConfig {
             offsets_topic_partitions: read.i64("offsets.topic.num.partitions") as i32,
             offsets_topic_replication_factor: read.i64("offsets.topic.replication.factor") as i16,
             offsets_topic_segment_bytes: read.u32("offsets.topic.segment.bytes"),
+            offsets_retention_minutes: read.u32("offsets.retention.minutes"),
+            offsets_retention_check_interval_ms: read.u64("offsets.retention.check.interval.ms"),
+            group_session_timeout_ms_min: read.u32("group.min.session.timeout.ms"),
+            group_session_timeout_ms_max: read.u32("group.max.session.timeout.ms"),
+            group_initial_rebalance_delay_ms: read.u32("group.initial.rebalance.delay.ms"),
+            group_size_max: read.u32("group.max.size"),
             group_protocols: read.list("group.coordinator.rebalance.protocols"),
         })
     }

@@ -33,8 +33,13 @@ fn table_name(message: &Message, one: &Struct) -> String {
 fn message_row(message: &Message) -> String {
     let name = &message.name;
     let lifetime = if message.structs[0].borrows { "<'_>" } else { "" };
+    // The oracle has no records of coordinators.
+    let oracle = match message.record_type {
+        Some(_) => "|_, _| None".to_owned(),
+        None => format!("|bytes, version| oracle_recode::<kafka::{name}>(bytes, version)"),
+    };
     format!(
-        "MessageSchema {{\nname: {name:?},\nkey: {},\nversions: ({}, {}),\nflexible: ({}, {}),\nfields: {},\nours: |bytes, version| recode::<ours::{name}{lifetime}>(bytes, version),\noracle: |bytes, version| oracle_recode::<kafka::{name}>(bytes, version),\n}},\n",
+        "MessageSchema {{\nname: {name:?},\nkey: {},\nversions: ({}, {}),\nflexible: ({}, {}),\nfields: {},\nours: |bytes, version| recode::<ours::{name}{lifetime}>(bytes, version),\noracle: {oracle},\n}},\n",
         message.key.unwrap_or(-1),
         message.valid.min,
         message.valid.max,

@@ -22,6 +22,11 @@ pub(super) fn message_impls(message: &Message, answer_borrows: bool) -> String {
         "impl<'a> Message<'a> for {name}{own} {{\nconst SPEC: Spec = Spec {{\nname: {name:?},\nkey: {key},\nversion_min: {},\nversion_max: {},\nflexible_from: {flexible_from},\n}};\n}}\n\n",
         message.valid.min, message.valid.max
     );
+    if let Some(kind) = message.record_type {
+        out += &format!(
+            "impl {name}{any} {{\n/// Type of the record that this belongs to.\npub const RECORD_TYPE: i16 = {kind};\n}}\n"
+        );
+    }
     if message.kind == "request" {
         let api = api_name(name);
         let answer = format!("super::{}::{api}Response", names::snake(&format!("{api}Response")));

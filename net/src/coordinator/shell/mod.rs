@@ -132,11 +132,12 @@ impl CoordinatorService {
     /// Ends the service before its partitions end: who waits is told to look for another coordinator,
     /// and so is everybody who asks from now on.
     pub fn close(&self) {
+        let now = self.inner.now();
         let answers = {
             let mut state = self.inner.state.borrow_mut();
             state.is_closed = true;
             let seats: Vec<_> = state.seats.keys().copied().collect();
-            seats.into_iter().flat_map(|index| state.leave(index)).collect()
+            seats.into_iter().flat_map(|index| state.leave(now, index)).collect()
         };
         answer(answers);
         self.inner.deadlines.notify_all();
@@ -209,6 +210,7 @@ impl Inner {
         let before = std::mem::replace(&mut self.state.borrow_mut().image, Arc::clone(image));
         let topic = image.topic_by_name(self.config.topic);
         let wanted = topic.map(|topic| self.led_here(topic)).unwrap_or_default();
+        let now = self.now();
         let (mut answers, mut seated) = (Answers::new(), Vec::new());
         {
             let mut state = self.state.borrow_mut();
@@ -220,7 +222,7 @@ impl Inner {
             };
             let stale: Vec<_> = state.seats.iter().filter_map(stale).collect();
             for index in stale {
-                answers.extend(state.leave(index));
+                answers.extend(state.leave(now, index));
             }
             for (index, place) in wanted {
                 if !state.seats.contains_key(&index) {
@@ -335,12 +337,12 @@ impl State {
     }
 
     /// Empties a seat; who waits for it is told to look for another coordinator.
-    fn leave(&mut self, index: PartitionIndex) -> Answers {
+    fn leave(&mut self, now: Now, index: PartitionIndex) -> Answers {
         let Some(Seat { phase: Phase::Active(mut active), .. }) = self.seats.remove(&index) else {
             return Answers::new();
         };
         let mut effects = Vec::new();
-        active.coordinator.unload(GroupError::NotCoordinator, &mut effects);
+        active.coordinator.unload(now, GroupError::NotCoordinator, &mut effects);
         let answered = effects.into_iter().filter_map(|effect| match effect {
             Effect::Answer(ticket, reply) => Some(self.answered(ticket, reply)),
             // Whoever coordinates next decides for itself.

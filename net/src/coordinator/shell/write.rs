@@ -149,10 +149,11 @@ impl Inner {
 
     /// Empties a seat whose log may hold more than its coordinator knows, and loads it again.
     fn reload(self: &Rc<Self>, index: PartitionIndex) {
+        let now = self.now();
         let (answers, turn) = {
             let mut state = self.state.borrow_mut();
             let Some(place) = state.seats.get(&index).map(|seat| seat.place) else { return };
-            (state.leave(index), state.sit(index, place))
+            (state.leave(now, index), state.sit(index, place))
         };
         self.load(index, turn);
         answer(answers);

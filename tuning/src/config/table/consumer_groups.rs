@@ -15,6 +15,16 @@ const fn groups(
     ConfigDef::broker(name, kind, default, doc).read_only().not_yet(why::GROUPS)
 }
 
+/// What the coordinator of classic groups runs by.
+const fn classic(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    doc: &'static str,
+) -> ConfigDef {
+    ConfigDef::broker(name, kind, default, doc).read_only()
+}
+
 const fn share(
     name: &'static str,
     kind: Kind,
@@ -52,44 +62,44 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "104857600",
         "Segment size of that topic, in bytes.",
     ),
-    groups(
+    classic(
         "offsets.retention.minutes",
         Kind::int(1),
         "10080",
         "How long offsets of an empty group are kept, in minutes.",
     ),
-    groups(
+    classic(
         "offsets.retention.check.interval.ms",
         Kind::long(1),
         "600000",
         "How often old offsets are looked for, in milliseconds.",
     ),
-    groups(
+    classic(
         "offset.metadata.max.bytes",
         Kind::int(0),
         "4096",
         "Largest text stored with an offset, in bytes.",
     ),
     groups("offsets.commit.timeout.ms", MS, "5000", "How long a commit may take, in milliseconds."),
-    groups(
+    classic(
         "group.min.session.timeout.ms",
         MS,
         "6000",
         "Shortest session timeout of a classic group, in milliseconds.",
     ),
-    groups(
+    classic(
         "group.max.session.timeout.ms",
         MS,
         "1800000",
         "Longest session timeout of a classic group, in milliseconds.",
     ),
-    groups(
+    classic(
         "group.initial.rebalance.delay.ms",
         Kind::int(0),
         "3000",
         "How long a new classic group waits for more members, in milliseconds.",
     ),
-    groups("group.max.size", Kind::int(1), "2147483647", "Members of a classic group."),
+    classic("group.max.size", Kind::int(1), "2147483647", "Members of a classic group."),
     groups(
         "group.coordinator.rebalance.protocols",
         Kind::List(&["classic", "consumer", "streams", "share"]),

@@ -1,0 +1,108 @@
+//! Groups seen from outside: described, listed, deleted.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::super::api::{
+    DescribeCall, DescribedGroup, DescribedMember, Effect, GroupError, GroupReply, ListCall,
+    ListedGroup, Now, Ticket,
+};
+use super::super::classic::{ClassicGroup, State};
+use super::{Coordinator, turn};
+
+/// Kafka's name of the state of a group that is not there.
+const DEAD: &str = "Dead";
+
+impl Coordinator {
+    pub(super) fn describe(&self, call: &DescribeCall, ticket: Ticket, out: &mut Vec<Effect>) {
+        let groups = call.group_ids.iter().map(|id| match self.groups.get(&**id) {
+            Some(group) => described(group),
+            None => unknown(id, call.knows_group_id_not_found),
+        });
+        out.push(Effect::Answer(ticket, GroupReply::Describe(groups.collect())));
+    }
+
+    pub(super) fn list(&self, call: &ListCall, ticket: Ticket, out: &mut Vec<Effect>) {
+        let passes = |filter: &[String], name: &str| {
+            filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
+        };
+        let listed = self.groups.values().filter(|group| {
+            passes(&call.states, group.state.name())
+                && passes(&call.types, group.group_type().name())
+        });
+        let listed = listed.map(|group| ListedGroup {
+            group_id: group.id.to_string(),
+            protocol_type: group.protocol_type.clone().unwrap_or_default(),
+            state: group.state.name(),
+            group_type: group.group_type().name(),
+        });
+        out.push(Effect::Answer(ticket, GroupReply::List(Ok(listed.collect()))));
+    }
+
+    pub(super) fn delete_groups(
+        &mut self,
+        now: Now,
+        ids: &[String],
+        ticket: Ticket,
+        out: &mut Vec<Effect>,
+    ) {
+        let mut doomed: Vec<Arc<str>> = Vec::new();
+        let mut outcomes = Vec::with_capacity(ids.len());
+        for id in ids {
+            let outcome = self.may_delete_group(now, id, out);
+            if let Ok(group) = &outcome {
+                if !doomed.contains(group) {
+                    doomed.push(Arc::clone(group));
+                }
+            }
+            outcomes.push((id.clone(), outcome.map(drop)));
+        }
+        let reply = GroupReply::DeleteGroups(outcomes);
+        self.delete(now, &[], doomed, Some((ticket, reply)), out);
+    }
+
+    fn may_delete_group(
+        &mut self,
+        now: Now,
+        id: &str,
+        out: &mut Vec<Effect>,
+    ) -> Result<Arc<str>, GroupError> {
+        let group = self.groups.get(id).ok_or(GroupError::GroupIdNotFound)?;
+        if group.state != State::Empty {
+            return Err(GroupError::NonEmptyGroup);
+        }
+        let id = Arc::clone(&group.id);
+        turn!(self, now, out).may_write()?;
+        Ok(id)
+    }
+}
+
+fn unknown(id: &str, knows_group_id_not_found: bool) -> DescribedGroup {
+    let mut group = DescribedGroup::refused(id, GroupError::GroupIdNotFound);
+    group.state = DEAD;
+    if !knows_group_id_not_found {
+        group.error = None;
+    }
+    group
+}
+
+fn described(group: &ClassicGroup) -> DescribedGroup {
+    let stable = (group.state == State::Stable).then(|| group.protocol.clone()).flatten();
+    let members = group.members.iter().map(|(id, member)| DescribedMember {
+        member_id: id.to_string(),
+        group_instance_id: member.instance_id.as_deref().map(str::to_owned),
+        client_id: member.client_id.clone(),
+        client_host: member.client_host.clone(),
+        metadata: stable.as_deref().map_or_else(Bytes::new, |protocol| member.metadata(protocol)),
+        assignment: member.assignment.clone(),
+    });
+    DescribedGroup {
+        group_id: group.id.to_string(),
+        error: None,
+        state: group.state.name(),
+        protocol_type: group.protocol_type.clone().unwrap_or_default(),
+        members: members.collect(),
+        protocol: stable.unwrap_or_default(),
+    }
+}
