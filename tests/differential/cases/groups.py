@@ -292,9 +292,9 @@ def wrong_time(session):
             first.sync(generation=9), other.sync()]
     first.offer(metadata=b"changed")
     eventually(lambda: other.heartbeat() == 27)
-    told += [other.sync(), other.heartbeat(generation=1), other.leave()]
-    told.append(first.joined())
-    return told
+    told += [other.heartbeat(generation=1), other.heartbeat(generation=3)]
+    other.offer()
+    return told + [first.joined(), other.joined(), other.heartbeat(generation=2), other.sync(generation=2)]
 
 
 @case("rebalance: a follower that joins again unchanged is answered at once, a leader is not")
@@ -456,9 +456,11 @@ def other_wish(session):
     first, other = stable(session, "g-other-wish", 2, instances=["one", "two"])
     again = Member(session, first.names, "g-other-wish", instance="two")
     again.offer(metadata=b"other")
-    eventually(lambda: first.heartbeat() == 27)
-    first.offer()
-    return [first.joined(), again.joined()]
+    told = [again.joined(), again.sync(), first.heartbeat(), other.heartbeat(), state(session, "g-other-wish")]
+    more = Member(session, first.names, "g-other-wish", instance="two")
+    more.offer(protocols=("range", "other"), metadata=b"other")
+    told += [more.joined(), first.heartbeat()]
+    return told + [more.sync(), state(session, "g-other-wish")]
 
 
 @case("static members: an id without its instance, an instance without its id")

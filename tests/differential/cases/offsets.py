@@ -246,14 +246,17 @@ def subscribed(session):
 
 
 def describe(session, *groups, version=6, operations=False):
-    names = Names()
     body = {"Groups": list(groups)} | ({"IncludeAuthorizedOperations": operations} if version >= 3 else {})
     answer = session.ask("DescribeGroups", version, body)
-    return [[each["GroupId"], each["ErrorCode"], each["GroupState"], each["ProtocolType"], each["ProtocolData"],
-             each.get("AuthorizedOperations"),
-             sorted([names.of(one["MemberId"]), one.get("GroupInstanceId"), one["ClientId"], one["ClientHost"],
-                     one["MemberMetadata"].decode(), one["MemberAssignment"].decode()] for one in each["Members"])]
-            for each in answer["Groups"]]
+    # Kafka answers in the order of the partitions that hold the groups.
+    return sorted([each["GroupId"], each["ErrorCode"], each["GroupState"], each["ProtocolType"], each["ProtocolData"],
+                   each.get("AuthorizedOperations"),
+                   members_of(each, Names())] for each in answer["Groups"])
+
+
+def members_of(group, names):
+    return sorted([names.of(one["MemberId"]), one.get("GroupInstanceId"), one["ClientId"], one["ClientHost"],
+                   one["MemberMetadata"].decode(), one["MemberAssignment"].decode()] for one in group["Members"])
 
 
 @case("DescribeGroups: every version, in every state")

@@ -134,12 +134,12 @@ impl Inner {
             ..Rules::default()
         };
         let info = batch::check(&batch, &rules).expect("the broker's own batch is in order");
-        let Ok(mut memory) = self.rt.arena().alloc(batch.len()) else {
+        let Ok(mut memory) = self.rt.arena().alloc_when_free(batch.len()).await else {
             return Outcome::Known(Err(WriteError::NotAvailable));
         };
-        memory.copy_from_slice(&batch);
+        memory[..batch.len()].copy_from_slice(&batch);
         let call = AppendCall { id, info, acks: Acks::All, timeout_ms: APPEND_TIMEOUT_MS };
-        let loan = memory.freeze().lend();
+        let loan = memory.freeze().slice(0..batch.len()).lend();
         match self.partitions.call(PartitionRequest::Append(call, loan)).await {
             PartitionReply::Append(Ok(_)) => Outcome::Known(Ok(())),
             PartitionReply::Append(Err(error)) => refused(error),

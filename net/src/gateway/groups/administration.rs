@@ -1,7 +1,7 @@
 //! DescribeGroups, ListGroups, DeleteGroups: groups from the outside.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::types::PartitionId;
 
@@ -130,7 +130,9 @@ pub(in super::super) async fn delete_groups(call: Call) -> Handled {
     gateway.count_trailing(decoded.trailing_bytes);
     let request = decoded.message;
     head.at_most_items(request.groups_names.len())?;
-    let ids: Vec<String> = request.groups_names.iter().map(|id| (*id).to_owned()).collect();
+    // A group that is named twice is answered once, as Kafka does.
+    let ids: BTreeSet<String> = request.groups_names.iter().map(|id| (*id).to_owned()).collect();
+    let ids: Vec<String> = ids.into_iter().collect();
     drop(request);
     drop(frame);
     let mut told = BTreeMap::new();

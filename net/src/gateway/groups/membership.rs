@@ -26,6 +26,8 @@ const MEMBER_ID_FIRST_FROM: i16 = 4;
 const NO_PROTOCOL_FROM: i16 = 7;
 /// From this version of JoinGroup on, a returning leader may be told not to assign (KIP-814).
 const SKIP_ASSIGNMENT_FROM: i16 = 9;
+/// From this version of SyncGroup on, a member says what protocol it believes in (KIP-559).
+const SYNC_NAMES_PROTOCOL_FROM: i16 = 5;
 /// From this version of LeaveGroup on, several members leave at once (KIP-345).
 const LEAVE_BATCHED_FROM: i16 = 3;
 
@@ -104,6 +106,11 @@ pub(in super::super) async fn sync(call: Call) -> Handled {
     let decoded = head.decode::<SyncGroupRequest<'_>>(&frame.bytes)?;
     gateway.count_trailing(decoded.trailing_bytes);
     let request = decoded.message;
+    let names_protocol = request.protocol_type.is_some() && request.protocol_name.is_some();
+    if head.version >= SYNC_NAMES_PROTOCOL_FROM && !names_protocol {
+        let error_code = ErrorCode::INCONSISTENT_GROUP_PROTOCOL.0;
+        return head.answer(&SyncGroupResponse { error_code, ..SyncGroupResponse::default() });
+    }
     let assignments = request.assignments.iter().map(|assignment| {
         (assignment.member_id.to_owned(), Bytes::copy_from_slice(assignment.assignment))
     });
