@@ -122,6 +122,24 @@ impl Cluster {
         Ok(partition.leader)
     }
 
+    /// The brokers of the last metadata, and those that were learned of since.
+    pub(crate) fn broker_ids(&self) -> Vec<i32> {
+        self.brokers.keys().copied().collect()
+    }
+
+    /// `host:port` of a broker; empty if it is not known.
+    pub(crate) fn broker_address(&self, node: i32) -> String {
+        self.brokers.get(&node).cloned().unwrap_or_default()
+    }
+
+    /// Learns where a broker is from an answer other than metadata.
+    pub(super) fn learn_broker(&mut self, node: i32, address: String) {
+        if self.brokers.get(&node) != Some(&address) {
+            self.forget(node);
+            self.brokers.insert(node, address);
+        }
+    }
+
     /// Asks for the metadata of these topics (`None`: of all). A topic that does not exist is an
     /// error: no metadata request of ours creates one.
     pub(crate) fn refresh(&mut self, names: Option<&[&str]>) -> Result<()> {
