@@ -182,7 +182,11 @@ impl Cluster {
         let connection = self.connection(node)?;
         let version = connection.version::<Q>(version_max)?;
         let reply = connection.call(version, request);
-        reply.inspect_err(|_| self.forget(node))
+        reply.inspect_err(|error| {
+            if leaves_doubt(error) {
+                self.forget(node);
+            }
+        })
     }
 
     /// Sends a request to the broker that answers for the whole cluster.
@@ -207,7 +211,11 @@ impl Cluster {
         let connection = self.first()?;
         let version = connection.version::<Q>(version_max)?;
         let reply = connection.call(version, request);
-        reply.inspect_err(|_| self.first = None)
+        reply.inspect_err(|error| {
+            if leaves_doubt(error) {
+                self.first = None;
+            }
+        })
     }
 
     /// The limit for one answer, as requests carry it.
@@ -293,6 +301,12 @@ impl Cluster {
         }
         Err(failed.unwrap_or_else(|| ClientError::NoLeader("no broker address was given".into())))
     }
+}
+
+/// Whether a connection may not be used again after this error: whatever comes next on it may be
+/// the answer to another request. A request that could not be encoded was never sent.
+fn leaves_doubt(error: &ClientError) -> bool {
+    !matches!(error, ClientError::TooOld(_))
 }
 
 fn wanted(name: &str) -> MetadataRequestTopic<'_> {

@@ -98,12 +98,13 @@ impl Arguments {
         let name = &self.name;
         match cluster.describe_consumer_group(name) {
             Ok(found) => {
-                let (count, state) = (found.members.len(), found.state);
                 ensure!(
-                    count == 0,
-                    "group {name} is {state} and has {count} members, who alone may set its \
-                     offsets: stop them first; `ringmain group describe {name} --members` shows \
-                     who and where they are"
+                    found.members.is_empty(),
+                    "group {name} is {} with {} member(s), and only they may set its offsets: stop \
+                     its consumers first; `ringmain group describe {name} --members` shows who and \
+                     where they are",
+                    found.state,
+                    found.members.len()
                 );
                 Ok(true)
             }

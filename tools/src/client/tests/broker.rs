@@ -1,4 +1,7 @@
 //! A broker of a few lines: one partition of one topic `t`, produce requests answered by script.
+//! What it knows of consumer groups is in `groups.rs`.
+
+mod groups;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -39,6 +42,10 @@ struct State {
     log: Vec<u8>,
     is_old: bool,
     port: i32,
+    /// Codes for the next questions after a coordinator; then it is this broker.
+    coordinator_codes: Vec<ErrorCode>,
+    /// Codes for the next requests to the coordinator; then all goes well.
+    group_codes: Vec<ErrorCode>,
     /// Connections that are still to be closed at once.
     away: u32,
     refused: u32,
@@ -59,6 +66,14 @@ impl Broker {
     /// A broker that knows ApiVersions 0, Metadata 0-4 and the first versions of the rest.
     pub(super) fn start_old(script: Vec<Reaction>) -> Self {
         Self::serve(State { script, is_old: true, ..State::default() })
+    }
+
+    /// A broker that answers questions after a coordinator, and then requests to it, with these
+    /// codes before all goes well.
+    pub(super) fn start_with_groups(coordinator: &[ErrorCode], group: &[ErrorCode]) -> Self {
+        let reversed = |codes: &[ErrorCode]| codes.iter().rev().copied().collect();
+        let (coordinator_codes, group_codes) = (reversed(coordinator), reversed(group));
+        Self::serve(State { coordinator_codes, group_codes, ..State::default() })
     }
 
     /// A broker whose partition holds these batches.
@@ -143,7 +158,7 @@ impl State {
             }
             ApiKey::PRODUCE => self.produce(front),
             ApiKey::FETCH => self.fetch(front),
-            other => panic!("no script for {other}"),
+            _ => self.answer_about_groups(front),
         }
     }
 
@@ -153,6 +168,7 @@ impl State {
             let max_version = match key {
                 _ if !self.is_old => request.version_max,
                 ApiKey::METADATA => 4,
+                ApiKey::OFFSET_FETCH => 5,
                 _ => request.version_min,
             };
             let (api_key, min_version) = (key.0, request.version_min);
@@ -160,7 +176,9 @@ impl State {
         };
         let unknown = self.is_old && front.version > 0;
         let error_code = if unknown { ErrorCode::UNSUPPORTED_VERSION.0 } else { 0 };
-        let api_keys = EMITTED.iter().map(row).collect();
+        let api_keys = EMITTED.iter().map(row);
+        let modern = ApiKey::CONSUMER_GROUP_DESCRIBE.0;
+        let api_keys = api_keys.filter(|api| !self.is_old || api.api_key != modern).collect();
         let answer = ApiVersionsResponse { error_code, api_keys, ..Default::default() };
         let layout = if unknown { 0 } else { front.version };
         encode(&Front { version: layout, ..*front }, &answer)
