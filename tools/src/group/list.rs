@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "STATES", value_delimiter = ',', value_parser = state)]
     state: Vec<&'static str>,
     /// Only groups of these types: classic, consumer, share, streams [default: all].
-    #[arg(short, long = "type", value_name = "TYPES", value_delimiter = ',', value_parser = kind)]
+    #[arg(short = 't', long = "type", value_name = "TYPES", value_delimiter = ',', value_parser = kind)]
     kind: Vec<&'static str>,
     #[command(flatten)]
     common: Common,

@@ -15,6 +15,7 @@ use crate::output::{Format, Table, fail_if_any};
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Group.
+    #[arg(value_name = "GROUP")]
     name: String,
     /// Topic.
     #[arg(short, long)]

@@ -22,6 +22,7 @@ use crate::output::{Format, Table, fail_if_any, or_dash, remark};
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Group.
+    #[arg(value_name = "GROUP")]
     name: String,
     /// Where to: start, end, an offset, +N (N after the start), -N (N before the end), @TIME (the
     /// first record not older). An offset outside the log means its nearer end.

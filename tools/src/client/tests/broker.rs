@@ -42,6 +42,8 @@ struct State {
     log: Vec<u8>,
     is_old: bool,
     port: i32,
+    /// The port of a second broker, 1, that the metadata names too.
+    peer_port: Option<i32>,
     /// Codes for the next questions after a coordinator; then it is this broker.
     coordinator_codes: Vec<ErrorCode>,
     /// Codes for the next requests to the coordinator; then all goes well.
@@ -74,6 +76,12 @@ impl Broker {
         let reversed = |codes: &[ErrorCode]| codes.iter().rev().copied().collect();
         let (coordinator_codes, group_codes) = (reversed(coordinator), reversed(group));
         Self::serve(State { coordinator_codes, group_codes, ..State::default() })
+    }
+
+    /// A broker that says that another one at `address` belongs to the cluster.
+    pub(super) fn start_beside(address: &str) -> Self {
+        let peer_port = address.rsplit(':').next().and_then(|port| port.parse().ok());
+        Self::serve(State { peer_port, ..State::default() })
     }
 
     /// A broker whose partition holds these batches.
@@ -185,19 +193,24 @@ impl State {
     }
 
     fn metadata(&self, front: &Front<'_>) -> Option<Encoded> {
-        let broker = MetadataResponseBroker {
+        let ports = [Some(self.port), self.peer_port].into_iter().flatten();
+        let brokers = ports.zip(0..).map(|(port, node_id)| MetadataResponseBroker {
+            node_id,
             host: "127.0.0.1".into(),
-            port: self.port,
+            port,
             ..Default::default()
-        };
+        });
         let topic = MetadataResponseTopic {
             name: Some("t".into()),
             topic_id: [1; 16],
             partitions: vec![MetadataResponsePartition::default()],
             ..Default::default()
         };
-        let answer =
-            MetadataResponse { brokers: vec![broker], topics: vec![topic], ..Default::default() };
+        let answer = MetadataResponse {
+            brokers: brokers.collect(),
+            topics: vec![topic],
+            ..Default::default()
+        };
         encode(front, &answer)
     }
 

@@ -1,11 +1,12 @@
 //! Consumer groups against a coordinator that moves, refuses, or is old.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use net::wire::errors::ErrorCode;
 
 use super::broker::Broker;
-use super::{ClientError, cluster};
+use super::{ClientError, Cluster, Options, cluster};
 use crate::client::{Assignment, Offsets};
 
 fn times(broker: &Broker, api: &str) -> usize {
@@ -35,6 +36,22 @@ fn a_coordinator_that_moves_or_loads_is_found_again() {
     assert_eq!(found.coordinator_address, broker.address);
     assert_eq!(found.members[0].assignment, t0());
     assert_eq!((times(&broker, "FindCoordinator"), times(&broker, "DescribeGroups")), (4, 3));
+}
+
+#[test]
+fn every_broker_is_asked_for_its_groups_and_one_that_is_down_hides_only_its_own() {
+    let second = Broker::start(Vec::new());
+    let first = Broker::start_beside(&second.address);
+    let (listed, failures) = cluster(&first).list_consumer_groups(&[], &[]).unwrap();
+    let found: Vec<_> = listed.iter().map(|one| (one.name.as_str(), one.broker)).collect();
+    assert!(failures.is_empty() && found == [("g", 0), ("g", 1)], "{found:?} {failures:?}");
+
+    let first = Broker::start_beside(&Broker::closed_port());
+    let patience = Duration::from_millis(200);
+    let mut cluster = Cluster::new(Options { patience, ..Options::new(&first.address) });
+    let (listed, failures) = cluster.list_consumer_groups(&[], &[]).unwrap();
+    assert_eq!((listed.len(), failures.len()), (1, 1));
+    assert!(failures[0].is_about_reaching(), "{failures:?}");
 }
 
 #[test]
