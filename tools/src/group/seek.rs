@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::status;
 use crate::cli::Common;
-use crate::client::{At, ClientError, Cluster, Offsets};
+use crate::client::{At, ClientError, Cluster, Offsets, Outcome};
 use crate::consume::{Edge, chosen_partitions, now_ms, resolve};
 use crate::output::{Format, Table, fail_if_any, or_dash, remark};
 
@@ -77,18 +77,8 @@ impl Arguments {
             cluster.commit_offsets(&self.name, &target)?
         };
         let word = if self.dry_run { "would be set" } else { "set" };
-        let mut rows = rows_of_gone(&gone, &prior);
-        let mut failures = Vec::new();
-        for (topic, partition, outcome) in outcomes {
-            rows.push(Row {
-                prior_offset: offset_in(&prior, &topic, partition),
-                new_offset: offset_in(&target, &topic, partition),
-                status: status(&outcome, word),
-                topic,
-                partition,
-            });
-            failures.extend(outcome.err());
-        }
+        let (mut rows, failures) = rows_of_outcomes(outcomes, &prior, &target, word);
+        rows.extend(rows_of_gone(&gone, &prior));
         rows.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
         self.show(&rows)?;
         fail_if_any(failures, "partitions")
@@ -208,11 +198,31 @@ fn offset_in(offsets: &Offsets, topic: &str, partition: i32) -> Option<i64> {
     offsets.get(topic)?.get(&partition).copied()
 }
 
-fn would_be_set(target: &Offsets) -> Vec<crate::client::Outcome> {
+fn would_be_set(target: &Offsets) -> Vec<Outcome> {
     let partitions = target.iter().flat_map(|(topic, offsets)| {
         offsets.keys().map(|partition| (topic.clone(), *partition, Ok(())))
     });
     partitions.collect()
+}
+
+fn rows_of_outcomes(
+    outcomes: Vec<Outcome>,
+    prior: &Offsets,
+    target: &Offsets,
+    success: &str,
+) -> (Vec<Row>, Vec<ClientError>) {
+    let (mut rows, mut failures) = (Vec::new(), Vec::new());
+    for (topic, partition, outcome) in outcomes {
+        rows.push(Row {
+            prior_offset: offset_in(prior, &topic, partition),
+            new_offset: offset_in(target, &topic, partition),
+            status: status(&outcome, success),
+            topic,
+            partition,
+        });
+        failures.extend(outcome.err());
+    }
+    (rows, failures)
 }
 
 fn rows_of_gone(gone: &[(String, i32)], prior: &Offsets) -> Vec<Row> {
@@ -268,10 +278,25 @@ gone   2          5             -           left as it is: the partition does no
 
     #[test]
     fn a_dry_run_has_a_row_for_every_partition() {
-        let rows = would_be_set(&offsets("t", &[(0, 3), (1, 4)]));
-        let rows: Vec<_> = rows.iter().map(|(topic, index, _)| (topic.as_str(), *index)).collect();
-        assert_eq!(rows, [("t", 0), ("t", 1)]);
-        assert_eq!(offset_in(&offsets("t", &[(0, 3)]), "t", 0), Some(3));
-        assert_eq!(offset_in(&offsets("t", &[(0, 3)]), "u", 0), None);
+        let target = offsets("t", &[(0, 3), (1, 4)]);
+        let prior = offsets("t", &[(1, 9)]);
+        let outcomes = would_be_set(&target);
+        let (rows, failures) = rows_of_outcomes(outcomes, &prior, &target, "would be set");
+        let expected = "\
+TOPIC  PARTITION  PRIOR-OFFSET  NEW-OFFSET  STATUS
+t      0          -             3           would be set
+t      1          9             4           would be set
+";
+        assert!(failures.is_empty() && table(&rows).to_string() == expected, "{}", table(&rows));
+    }
+
+    #[test]
+    fn what_was_refused_is_a_row_and_a_failure() {
+        let target = offsets("t", &[(0, 3)]);
+        let refused = ClientError::check(25, None, || "offset of group g in t-0".to_owned());
+        let outcomes = vec![("t".to_owned(), 0, refused)];
+        let (rows, failures) = rows_of_outcomes(outcomes, &Offsets::new(), &target, "set");
+        assert!(rows[0].status.starts_with("failed: offset of group g in t-0: "), "{rows:?}");
+        assert_eq!(failures.len(), 1);
     }
 }
