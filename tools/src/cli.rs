@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::client::{Cluster, Options};
 use crate::output::{Format, Output};
-use crate::{consume, inspect, produce, simulate, start, topic};
+use crate::{consume, group, inspect, produce, simulate, start, topic};
 
 /// What a person types first, below the list of commands.
 const BEGIN: &str = "\
@@ -30,6 +30,9 @@ enum Command {
     /// Create, list, describe, change and delete topics.
     #[command(subcommand)]
     Topic(topic::Command),
+    /// List, describe, move and delete consumer groups.
+    #[command(subcommand)]
+    Group(group::Command),
     /// Write records from standard input to a topic.
     Produce(produce::Arguments),
     /// Print the records of a topic.
@@ -69,6 +72,7 @@ impl Cli {
         match self.command {
             Command::Start(arguments) => arguments.run(),
             Command::Topic(command) => command.run(),
+            Command::Group(command) => command.run(),
             Command::Produce(arguments) => arguments.run(),
             Command::Consume(arguments) => arguments.run(),
             Command::Inspect(arguments) => arguments.run(),

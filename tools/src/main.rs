@@ -7,6 +7,7 @@
 mod cli;
 mod client;
 mod consume;
+mod group;
 mod inspect;
 mod output;
 mod produce;

@@ -48,14 +48,28 @@ fn a_wrong_command_line_is_exit_code_2() {
     assert!(stderr(&output).contains("NAME") && stdout(&output).is_empty());
     assert_eq!(run(&["consume", "t", "-o", "sideways"]).status.code(), Some(2));
     assert_eq!(run(&["produce", "t", "-z", "brotli"]).status.code(), Some(2));
+    assert_eq!(run(&["group", "seek", "g", "--to", "sideways"]).status.code(), Some(2));
+    assert_eq!(run(&["group", "seek", "g"]).status.code(), Some(2));
+    assert_eq!(run(&["group", "offset-delete", "g"]).status.code(), Some(2));
+    let output = run(&["group", "list", "--state", "Asleep"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("Empty, Stable, "), "{}", stderr(&output));
 }
 
 #[test]
 fn a_broker_that_is_not_there_is_exit_code_1_and_a_hint() {
     let address = closed_port();
-    for command in
-        [&["topic", "list"][..], &["topic", "describe", "t"], &["produce", "t"], &["consume", "t"]]
-    {
+    for command in [
+        &["topic", "list"][..],
+        &["topic", "describe", "t"],
+        &["produce", "t"],
+        &["consume", "t"],
+        &["group", "list"],
+        &["group", "describe", "g", "h"],
+        &["group", "seek", "g", "--to", "-5", "--topics", "t"],
+        &["group", "delete", "g", "h"],
+        &["group", "offset-delete", "g", "--topic", "t"],
+    ] {
         let output = ringmain(command).env("RINGMAIN_BROKERS", &address).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{command:?}");
         assert!(stdout(&output).is_empty());
@@ -82,6 +96,12 @@ fn every_command_has_help() {
         &["topic", "alter"],
         &["produce"],
         &["consume"],
+        &["group"],
+        &["group", "list"],
+        &["group", "describe"],
+        &["group", "seek"],
+        &["group", "delete"],
+        &["group", "offset-delete"],
         &["inspect"],
     ] {
         let output = run(&[command, &["--help"]].concat());

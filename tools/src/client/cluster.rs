@@ -122,6 +122,24 @@ impl Cluster {
         Ok(partition.leader)
     }
 
+    /// The brokers of the last metadata, and those that were learned of since.
+    pub(crate) fn broker_ids(&self) -> Vec<i32> {
+        self.brokers.keys().copied().collect()
+    }
+
+    /// `host:port` of a broker; empty if it is not known.
+    pub(crate) fn broker_address(&self, node: i32) -> String {
+        self.brokers.get(&node).cloned().unwrap_or_default()
+    }
+
+    /// Learns where a broker is from an answer other than metadata.
+    pub(super) fn learn_broker(&mut self, node: i32, address: String) {
+        if self.brokers.get(&node) != Some(&address) {
+            self.forget(node);
+            self.brokers.insert(node, address);
+        }
+    }
+
     /// Asks for the metadata of these topics (`None`: of all). A topic that does not exist is an
     /// error: no metadata request of ours creates one.
     pub(crate) fn refresh(&mut self, names: Option<&[&str]>) -> Result<()> {
@@ -164,7 +182,11 @@ impl Cluster {
         let connection = self.connection(node)?;
         let version = connection.version::<Q>(version_max)?;
         let reply = connection.call(version, request);
-        reply.inspect_err(|_| self.forget(node))
+        reply.inspect_err(|error| {
+            if leaves_doubt(error) {
+                self.forget(node);
+            }
+        })
     }
 
     /// Sends a request to the broker that answers for the whole cluster.
@@ -189,7 +211,11 @@ impl Cluster {
         let connection = self.first()?;
         let version = connection.version::<Q>(version_max)?;
         let reply = connection.call(version, request);
-        reply.inspect_err(|_| self.first = None)
+        reply.inspect_err(|error| {
+            if leaves_doubt(error) {
+                self.first = None;
+            }
+        })
     }
 
     /// The limit for one answer, as requests carry it.
@@ -275,6 +301,12 @@ impl Cluster {
         }
         Err(failed.unwrap_or_else(|| ClientError::NoLeader("no broker address was given".into())))
     }
+}
+
+/// Whether a connection may not be used again after this error: whatever comes next on it may be
+/// the answer to another request. A request that could not be encoded was never sent.
+fn leaves_doubt(error: &ClientError) -> bool {
+    !matches!(error, ClientError::TooOld(_))
 }
 
 fn wanted(name: &str) -> MetadataRequestTopic<'_> {

@@ -71,6 +71,9 @@ pub(crate) enum ClientError {
     /// The topic does not exist.
     #[error("topic {0} does not exist")]
     NoTopic(String),
+    /// The consumer group does not exist.
+    #[error("group {0} does not exist")]
+    NoGroup(String),
     /// Records that cannot be read.
     #[error("cannot read a batch of {place}: {cause}")]
     BadBatch {
@@ -137,6 +140,7 @@ impl ClientError {
                 "is that the port of a Kafka listener, and does it speak plaintext?".to_owned(),
             ),
             Self::NoTopic(name) => Some(format!("create it with `ringmain topic create {name}`")),
+            Self::NoGroup(_) => Some("`ringmain group list` shows which groups there are".to_owned()),
             Self::NoCommonVersion { .. } => {
                 Some("this client needs a broker of Kafka 2.1 level or newer".to_owned())
             }
@@ -169,6 +173,23 @@ fn advice_for(code: ErrorCode) -> Option<String> {
         ErrorCode::INVALID_TOPIC_EXCEPTION => {
             "use letters, digits, '.', '_' and '-', at most 249 of them"
         }
+        ErrorCode::NON_EMPTY_GROUP
+        | ErrorCode::UNKNOWN_MEMBER_ID
+        | ErrorCode::REBALANCE_IN_PROGRESS => {
+            "stop the consumers of the group first; `ringmain group describe GROUP --members` shows \
+             who and where they are"
+        }
+        ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC => {
+            "stop the consumers that read this topic first; `ringmain group describe GROUP \
+             --members` shows who and where they are"
+        }
+        ErrorCode::GROUP_ID_NOT_FOUND => "`ringmain group list` shows which groups there are",
+        ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
+        | ErrorCode::COORDINATOR_NOT_AVAILABLE
+        | ErrorCode::NOT_COORDINATOR => {
+            "brokers that have just started, or taken over from another, need a moment: try again"
+        }
+        ErrorCode::INVALID_GROUP_ID => "a group has a name of at least one character",
         _ => return None,
     };
     Some(text.to_owned())

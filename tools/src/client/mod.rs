@@ -4,22 +4,29 @@
 //! to do. It is no library for programs, and it speaks to any Kafka broker, not to Ringmain only.
 //!
 //! [`Cluster`] knows the brokers and who leads what, [`Connection`] is one socket with negotiated
-//! versions, `producer` writes idempotently, `consumer` reads, `admin` changes topics and configs.
+//! versions, `producer` writes idempotently, `consumer` reads, `admin` changes topics and configs,
+//! `groups` and `committed` look after consumer groups and what they have committed.
 
 mod address;
 mod admin;
+mod assignment;
 mod cluster;
+mod committed;
 mod connection;
 mod consumer;
 mod error;
+mod groups;
 mod offsets;
 mod producer;
 mod sizes;
 
 pub(crate) use admin::{Alteration, ConfigValue, NewTopic};
+pub(crate) use assignment::Assignment;
 pub(crate) use cluster::{Cluster, Options, Topic};
+pub(crate) use committed::{Offsets, Outcome};
 pub(crate) use consumer::{Consumer, Fetched, Position, is_out_of_range};
 pub(crate) use error::ClientError;
+pub(crate) use groups::{ConsumerGroup, ListedConsumerGroup, Member};
 pub(crate) use offsets::At;
 pub(crate) use producer::{Acks, OwnedRecord, Producer, ProducerOptions, Written};
 

@@ -80,9 +80,26 @@ impl Write for Output {
     }
 }
 
+/// A cell for what may not be known or not be there.
+pub(crate) fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
 /// A remark for the person at the terminal, on standard error. Nobody to read it is no error.
 pub(crate) fn remark(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// The exit code of a command over several things, named by `things`: the first failure stands for
+/// all.
+pub(crate) fn fail_if_any(mut failures: Vec<ClientError>, things: &str) -> anyhow::Result<()> {
+    let count = failures.len();
+    match count {
+        0 => Ok(()),
+        1 => Err(failures.remove(0).into()),
+        _ => Err(anyhow::Error::from(failures.remove(0))
+            .context(format!("{count} {things} failed, the first of them"))),
+    }
 }
 
 /// An error on standard error: what, why, and what to do, if we know.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{count, key_value};
 use crate::cli::{Common, broker_default};
 use crate::client::NewTopic;
-use crate::output::{Format, Table};
+use crate::output::{Format, Table, fail_if_any};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -61,7 +61,7 @@ impl Arguments {
             rows.push(Row { topic: result.name, status, partitions, replicas });
         }
         self.print(&rows)?;
-        super::delete::fail_if_any(failures)
+        fail_if_any(failures, "topics")
     }
 
     fn new_topic(&self, name: &str) -> NewTopic {

@@ -5,8 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::Common;
-use crate::client::ClientError;
-use crate::output::{Format, Table};
+use crate::output::{Format, Table, fail_if_any};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -45,17 +44,6 @@ impl Arguments {
             out.table(&table)?;
         }
         out.flush()?;
-        fail_if_any(failures)
-    }
-}
-
-/// The exit code of a command over several topics: the first failure stands for all.
-pub(super) fn fail_if_any(mut failures: Vec<ClientError>) -> Result<()> {
-    let count = failures.len();
-    match count {
-        0 => Ok(()),
-        1 => Err(failures.remove(0).into()),
-        _ => Err(anyhow::Error::from(failures.remove(0))
-            .context(format!("{count} topics failed, the first of them"))),
+        fail_if_any(failures, "topics")
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{count, ids};
 use crate::cli::Common;
 use crate::client::{At, Cluster, ConfigValue, Topic};
-use crate::output::{Format, Output, Table};
+use crate::output::{Format, Output, Table, or_dash};
 use crate::text::to_base64_url;
 
 #[derive(Debug, Args)]
@@ -167,8 +167,8 @@ fn partition_table(rows: &[PartitionRow]) -> Table {
             ids(&row.replicas),
             ids(&row.isr),
             ids(&row.offline),
-            count(row.log_start_offset.unwrap_or(-1)),
-            count(row.high_watermark.unwrap_or(-1)),
+            or_dash(row.log_start_offset),
+            or_dash(row.high_watermark),
         ]);
     }
     table.without_column_of("OFFLINE-REPLICAS", "-")

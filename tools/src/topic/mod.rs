@@ -11,6 +11,8 @@ mod trim;
 use anyhow::Result;
 use clap::Subcommand;
 
+use crate::output::or_dash;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Create topics.
@@ -54,7 +56,7 @@ pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
 
 /// Counts that a broker may not have told.
 fn count(number: i64) -> String {
-    if number < 0 { "-".to_owned() } else { number.to_string() }
+    or_dash((number >= 0).then_some(number))
 }
 
 /// Broker ids as the tables show them.

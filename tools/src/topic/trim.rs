@@ -6,9 +6,7 @@ use serde::Serialize;
 
 use crate::cli::Common;
 use crate::consume::{Edge, chosen_partitions, now_ms, resolve};
-use crate::output::{Format, Table};
-
-use super::delete::fail_if_any;
+use crate::output::{Format, Table, fail_if_any, or_dash};
 
 /// Delete the oldest records of a topic.
 ///
@@ -54,7 +52,7 @@ impl Arguments {
             failures.extend(outcome.err());
         }
         self.show(&rows)?;
-        fail_if_any(failures)
+        fail_if_any(failures, "partitions")
     }
 
     fn show(&self, rows: &[Row]) -> Result<()> {
@@ -64,7 +62,7 @@ impl Arguments {
         } else {
             let mut table = Table::new(&["PARTITION", "LOG-START-OFFSET", "STATUS"]);
             for row in rows {
-                let start = row.log_start_offset.map_or("-".to_owned(), |start| start.to_string());
+                let start = or_dash(row.log_start_offset);
                 table.row(vec![row.partition.to_string(), start, row.status.clone()]);
             }
             out.table(&table)?;

@@ -1,4 +1,7 @@
 //! A broker of a few lines: one partition of one topic `t`, produce requests answered by script.
+//! What it knows of consumer groups is in `groups.rs`.
+
+mod groups;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -39,6 +42,12 @@ struct State {
     log: Vec<u8>,
     is_old: bool,
     port: i32,
+    /// The port of a second broker, 1, that the metadata names too.
+    peer_port: Option<i32>,
+    /// Codes for the next questions after a coordinator; then it is this broker.
+    coordinator_codes: Vec<ErrorCode>,
+    /// Codes for the next requests to the coordinator; then all goes well.
+    group_codes: Vec<ErrorCode>,
     /// Connections that are still to be closed at once.
     away: u32,
     refused: u32,
@@ -59,6 +68,20 @@ impl Broker {
     /// A broker that knows ApiVersions 0, Metadata 0-4 and the first versions of the rest.
     pub(super) fn start_old(script: Vec<Reaction>) -> Self {
         Self::serve(State { script, is_old: true, ..State::default() })
+    }
+
+    /// A broker that answers questions after a coordinator, and then requests to it, with these
+    /// codes before all goes well.
+    pub(super) fn start_with_groups(coordinator: &[ErrorCode], group: &[ErrorCode]) -> Self {
+        let reversed = |codes: &[ErrorCode]| codes.iter().rev().copied().collect();
+        let (coordinator_codes, group_codes) = (reversed(coordinator), reversed(group));
+        Self::serve(State { coordinator_codes, group_codes, ..State::default() })
+    }
+
+    /// A broker that says that another one at `address` belongs to the cluster.
+    pub(super) fn start_beside(address: &str) -> Self {
+        let peer_port = address.rsplit(':').next().and_then(|port| port.parse().ok());
+        Self::serve(State { peer_port, ..State::default() })
     }
 
     /// A broker whose partition holds these batches.
@@ -143,7 +166,7 @@ impl State {
             }
             ApiKey::PRODUCE => self.produce(front),
             ApiKey::FETCH => self.fetch(front),
-            other => panic!("no script for {other}"),
+            _ => self.answer_about_groups(front),
         }
     }
 
@@ -153,6 +176,7 @@ impl State {
             let max_version = match key {
                 _ if !self.is_old => request.version_max,
                 ApiKey::METADATA => 4,
+                ApiKey::OFFSET_FETCH => 5,
                 _ => request.version_min,
             };
             let (api_key, min_version) = (key.0, request.version_min);
@@ -160,26 +184,33 @@ impl State {
         };
         let unknown = self.is_old && front.version > 0;
         let error_code = if unknown { ErrorCode::UNSUPPORTED_VERSION.0 } else { 0 };
-        let api_keys = EMITTED.iter().map(row).collect();
+        let api_keys = EMITTED.iter().map(row);
+        let modern = ApiKey::CONSUMER_GROUP_DESCRIBE.0;
+        let api_keys = api_keys.filter(|api| !self.is_old || api.api_key != modern).collect();
         let answer = ApiVersionsResponse { error_code, api_keys, ..Default::default() };
         let layout = if unknown { 0 } else { front.version };
         encode(&Front { version: layout, ..*front }, &answer)
     }
 
     fn metadata(&self, front: &Front<'_>) -> Option<Encoded> {
-        let broker = MetadataResponseBroker {
+        let ports = [Some(self.port), self.peer_port].into_iter().flatten();
+        let brokers = ports.zip(0..).map(|(port, node_id)| MetadataResponseBroker {
+            node_id,
             host: "127.0.0.1".into(),
-            port: self.port,
+            port,
             ..Default::default()
-        };
+        });
         let topic = MetadataResponseTopic {
             name: Some("t".into()),
             topic_id: [1; 16],
             partitions: vec![MetadataResponsePartition::default()],
             ..Default::default()
         };
-        let answer =
-            MetadataResponse { brokers: vec![broker], topics: vec![topic], ..Default::default() };
+        let answer = MetadataResponse {
+            brokers: brokers.collect(),
+            topics: vec![topic],
+            ..Default::default()
+        };
         encode(front, &answer)
     }
 

@@ -1,6 +1,7 @@
 //! The client against a broker that misbehaves by script.
 
 mod broker;
+mod groups;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
