@@ -68,7 +68,8 @@ impl Member {
         let is_static = instance.is_some();
         let dialect = dial.draw(|random| {
             let mut pick = |from: u64, to: u64| random.range(from..to + 1) as i16;
-            let oldest = |old: u64, with_instances: u64| if is_static { with_instances } else { old };
+            let oldest =
+                |old: u64, with_instances: u64| if is_static { with_instances } else { old };
             Dialect {
                 join: pick(oldest(0, 5), 9),
                 sync: pick(oldest(0, 3), 5),
@@ -291,11 +292,7 @@ impl Member {
     ///
     /// # Errors
     /// [`AdminError`].
-    pub async fn committed(
-        &mut self,
-        topic: &str,
-        partitions: &[i32],
-    ) -> Result<Vec<(i32, i64)>> {
+    pub async fn committed(&mut self, topic: &str, partitions: &[i32]) -> Result<Vec<(i32, i64)>> {
         let version = self.dialect.fetch;
         let group = self.group.clone();
         let mut request = OffsetFetchRequest::default();

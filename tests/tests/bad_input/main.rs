@@ -6,6 +6,7 @@
 
 mod batches;
 mod framing;
+mod groups;
 mod harness;
 mod more;
 mod requests;

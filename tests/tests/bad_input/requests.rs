@@ -370,7 +370,6 @@ fn coordinators_and_controllers_that_are_not_there() {
     let broker = filled();
     let mut conn = broker.connect();
     for (key_type, expected) in [
-        (0, ErrorCode::COORDINATOR_NOT_AVAILABLE),
         (1, ErrorCode::COORDINATOR_NOT_AVAILABLE),
         (2, ErrorCode::INVALID_REQUEST),
         (-1, ErrorCode::INVALID_REQUEST),

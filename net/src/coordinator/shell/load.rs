@@ -15,9 +15,9 @@ use replication::partition::{
 };
 
 use super::super::Coordinator;
+use super::Inner;
 use super::seat::{Active, Phase, Place};
 use super::write::Writes;
-use super::Inner;
 
 /// Between two tries of something that a partition that is just starting refuses.
 const RETRY_AFTER: Duration = Duration::from_millis(50);

@@ -10,9 +10,7 @@ use std::rc::Rc;
 use engine::batch::{self, BatchBuilder, Codec, NewRecord, Origin, Rules};
 use engine::rt::Group;
 use engine::types::{PartitionId, PartitionIndex};
-use replication::partition::{
-    Acks, AppendCall, PartitionError, PartitionReply, PartitionRequest,
-};
+use replication::partition::{Acks, AppendCall, PartitionError, PartitionReply, PartitionRequest};
 
 use super::super::api::{Record, WriteError, WriteId};
 use super::{Inner, answer};

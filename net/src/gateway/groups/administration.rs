@@ -56,7 +56,10 @@ pub(in super::super) async fn describe_groups(call: Call) -> Handled {
     head.answer(&DescribeGroupsResponse { groups, ..DescribeGroupsResponse::default() })
 }
 
-fn describe_row(group: DescribedGroup, with_operations: bool) -> described::DescribedGroup<'static> {
+fn describe_row(
+    group: DescribedGroup,
+    with_operations: bool,
+) -> described::DescribedGroup<'static> {
     let error_code = group.error.as_ref().map_or(ErrorCode::NONE, errors::group);
     let has_operations = with_operations && group.error.is_none();
     let unknown = group.error == Some(GroupError::GroupIdNotFound);

@@ -162,10 +162,7 @@ pub(in super::super) async fn heartbeat(call: Call) -> Handled {
     let GroupReply::Heartbeat(outcome) = asked else {
         unreachable!("a heartbeat is answered by its own reply")
     };
-    head.answer(&HeartbeatResponse {
-        error_code: code(&outcome).0,
-        ..HeartbeatResponse::default()
-    })
+    head.answer(&HeartbeatResponse { error_code: code(&outcome).0, ..HeartbeatResponse::default() })
 }
 
 pub(in super::super) async fn leave(call: Call) -> Handled {
@@ -186,7 +183,8 @@ pub(in super::super) async fn leave(call: Call) -> Handled {
             answer.members = left.into_iter().map(left_row).collect();
         }
         Some(left) => {
-            let only = left.first().map_or(ErrorCode::UNKNOWN_MEMBER_ID, |left| code(&left.outcome));
+            let only =
+                left.first().map_or(ErrorCode::UNKNOWN_MEMBER_ID, |left| code(&left.outcome));
             answer.error_code = only.0;
         }
         None => {}

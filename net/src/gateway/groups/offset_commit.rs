@@ -98,8 +98,11 @@ fn sort_out(
         slot.partitions.push((index, code));
     }
     let id = found.map_or([0; 16], |topic| topic.id.0);
-    let wanted = (!wanted.is_empty())
-        .then(|| CommitTopic { name: slot.name.clone(), topic_id: id, partitions: wanted });
+    let wanted = (!wanted.is_empty()).then(|| CommitTopic {
+        name: slot.name.clone(),
+        topic_id: id,
+        partitions: wanted,
+    });
     (slot, wanted)
 }
 

@@ -20,8 +20,7 @@ pub(in super::super) async fn delete(call: Call) -> Handled {
     let request = decoded.message;
     let image = gateway.image();
     let mut rows: Vec<(String, Vec<(i32, ErrorCode)>)> = Vec::with_capacity(request.topics.len());
-    let mut wish =
-        DeleteOffsetsCall { group_id: request.group_id.to_owned(), topics: Vec::new() };
+    let mut wish = DeleteOffsetsCall { group_id: request.group_id.to_owned(), topics: Vec::new() };
     for asked in &request.topics {
         let found = image.topic_by_name(asked.name);
         let is_known = |index| found.is_some_and(|topic| exists(topic, index));
