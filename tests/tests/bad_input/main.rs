@@ -9,4 +9,5 @@ mod framing;
 mod harness;
 mod more;
 mod requests;
+mod sessions;
 mod topics;
