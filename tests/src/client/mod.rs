@@ -14,6 +14,7 @@ mod dial;
 mod idempotent;
 mod plain;
 mod request;
+mod session;
 
 pub use admin::{Admin, AdminError, NewTopic};
 pub use connection::{Connection, Lost};
