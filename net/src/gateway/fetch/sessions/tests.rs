@@ -253,6 +253,8 @@ fn all_sessions_together_keep_so_many_partitions() {
     let first = create(&mut all, at(0), 4).expect("there is room");
     let second = create(&mut all, at(100), 4).expect("there is room");
     assert_eq!(create(&mut all, at(100), 1), None);
+    assert_eq!(create(&mut all, at(500), 9), None, "and nobody is put out for it");
+    assert_eq!(all.numbers().open, 2);
     let third = create(&mut all, at(121), 1).expect("the first makes room");
     assert!(!all.open.contains_key(&first));
     let grown = all.begin(at(122), third, SessionEpoch(1), Naming::Name, &set(0..5), &[]);

@@ -21,6 +21,7 @@ enum View {
 
 #[derive(Clone, Debug)]
 enum Step {
+    AppendToAll,
     Append {
         partition: i32,
         records: i64,
@@ -62,6 +63,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let partition = || 0..PARTITIONS;
     let step = prop_oneof![
         4 => (partition(), 1..5i64).prop_map(|(partition, records)| Step::Append { partition, records }),
+        3 => Just(Step::AppendToAll),
         1 => partition().prop_map(|partition| Step::Trim { partition }),
         2 => (partition(), any::<bool>()).prop_map(|(partition, failing)| Step::Fail { partition, failing }),
         3 => partition().prop_map(|partition| Step::Want { partition }),
@@ -288,6 +290,11 @@ fn live(steps: &[Step]) {
             Step::Append { partition, records } => {
                 let (seen, _) = world.truth.get_mut(&partition).expect("every one is there");
                 seen.high_watermark = seen.high_watermark.plus(records);
+            }
+            Step::AppendToAll => {
+                for (seen, _) in world.truth.values_mut() {
+                    seen.high_watermark = seen.high_watermark.plus(1);
+                }
             }
             Step::Trim { partition } => {
                 let (seen, _) = world.truth.get_mut(&partition).expect("every one is there");
