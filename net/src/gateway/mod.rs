@@ -5,8 +5,8 @@
 //! `shards` is how a handler reaches partitions and the controller. Handlers read the cluster
 //! image (shared, immutable) and this node's settings; partition state is never touched here.
 //!
-//! Not here yet: authorization (every client may do everything), quotas, fetch sessions, groups
-//! and transactions.
+//! Not here yet: authorization (every client may do everything), quotas, groups and
+//! transactions.
 
 mod admin;
 mod api_versions;
