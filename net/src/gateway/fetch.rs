@@ -30,7 +30,9 @@ use crate::wire::messages::{FetchRequest, FetchResponse};
 use context::Refused;
 pub(super) use memory::FetchMemory;
 use round::{Found, round};
-pub(super) use sessions::{SessionError, SessionIds, SessionNumbers, SessionRoom, Sessions};
+pub(super) use sessions::{
+    SessionEpoch, SessionError, SessionIds, SessionNumbers, SessionRoom, Sessions,
+};
 
 use wish::{Wanted, Wish};
 

@@ -310,3 +310,32 @@ def twice(session):
     full = Fetcher(session)
     return [fetcher.ask([("s-twice", 0, 0), ("s-twice", 1, 0), ("s-twice", 0, 3)]),
             full.ask([("s-twice", 0, 3), ("s-twice", 1, 3), ("s-twice", 0, 0)])]
+
+
+def pipelined(fetcher, bodies):
+    """Sends all before it reads any."""
+    connection = fetcher.connection
+    for body in bodies:
+        connection.send("Fetch", fetcher.version, body)
+    told = []
+    for behind in range(len(bodies) - 1, -1, -1):
+        connection.correlation -= behind
+        told.append(fetcher.read(connection.receive("Fetch", fetcher.version)))
+        connection.correlation += behind
+    return told
+
+
+@case("Fetch session: the next request comes before the answer to the last one")
+def before_the_answer(session):
+    fetcher, _ = begun(session, "s-before")
+    return pipelined(fetcher, [fetcher.body(epoch=each) for each in (1, 2, 3)])
+
+
+@case("Fetch session: it is closed, and another begun, while a fetch of it waits")
+def closed_while_waiting(session):
+    told = []
+    for epoch in (-1, 0):
+        fetcher, _ = begun(session, f"s-closed{epoch}")
+        bodies = [fetcher.body(wait=400), fetcher.body([(f"s-closed{epoch}", 0, 3)], epoch=epoch, wait=0)]
+        told.append(pipelined(fetcher, bodies))
+    return told

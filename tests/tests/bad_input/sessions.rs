@@ -118,3 +118,20 @@ fn partitions_are_bounded() {
     assert_eq!(told(&mut conn, &forgets), (ErrorCode::NONE, 0, 0), "nothing is left");
     assert_eq!(broker.counter("fetch_session_partitions"), 0);
 }
+
+#[test]
+fn requests_that_come_before_the_answer_are_answered_in_turn() {
+    let broker = filled();
+    let mut conn = broker.connect();
+    let (_, id, _) = told(&mut conn, &full(0));
+    for epoch in 1..4 {
+        let mut request = incremental(id, epoch);
+        request.max_wait_ms = 300;
+        conn.send_request(12, &request);
+    }
+    for epoch in 1..4 {
+        let answer = conn.answer(12);
+        let answer: FetchResponse<'_> = answer.decode();
+        assert_eq!((answer.error_code, answer.session_id), (0, id), "epoch {epoch}");
+    }
+}
