@@ -4,6 +4,7 @@
 //! answer it must know of each of its partitions exactly what a full fetch would say, having been
 //! told nothing twice, and no partition may wait while others are served again and again.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -146,7 +147,7 @@ impl World {
 
     fn find(&self, set: &PartitionSet, served_max: usize) -> Vec<Told> {
         let mut left = served_max;
-        let find = |entry: &Entry| {
+        let find = |entry: &super::Entry| {
             let (seen, is_urgent) = self.truth[&entry.key.index];
             let has_records = !is_urgent && left > 0 && entry.ask.from < seen.high_watermark;
             left -= usize::from(has_records);
@@ -261,8 +262,8 @@ impl Client {
     }
 
     fn want(&mut self, partition: i32) {
-        if !self.positions.contains_key(&partition) {
-            self.positions.insert(partition, 0);
+        if let Entry::Vacant(entry) = self.positions.entry(partition) {
+            entry.insert(0);
             self.changed.insert(partition);
             // Kafka's clients do not let go and take again within one request: neither does this.
             if self.dropped.remove(&partition) {
