@@ -22,7 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "harness")]
 import brokers  # noqa: E402
 import schema  # noqa: E402
-from cases import common, fetch, framing, groups, metadata, more, offsets, produce, topics  # noqa: E402, F401 - each registers its cases
+from cases import common, fetch, framing, groups, metadata, more, offsets, produce, sessions, topics  # noqa: E402, F401 - each registers its cases
 from connection import Session  # noqa: E402
 
 

@@ -153,6 +153,9 @@ fn draw_limits(random: &mut Random) -> Limits {
         to.appends_waiting_per_shard_max = tight.appends_waiting_per_shard_max;
     });
     squeeze(200, |to, tight| to.parked_fetches_per_shard_max = tight.parked_fetches_per_shard_max);
+    squeeze(200, |to, tight| {
+        to.fetch_session_partitions_per_shard_max = tight.fetch_session_partitions_per_shard_max;
+    });
     squeeze(300, |to, tight| to.metadata_log_bytes_max = tight.metadata_log_bytes_max);
     squeeze(200, |to, tight| to.idle_receive_buffers = tight.idle_receive_buffers);
     let ceiling = limits.journal_file_bytes * u64::from(limits.journal_files_max);

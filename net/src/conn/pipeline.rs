@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `Produce` | no earlier `Exclusive` is unfinished, and the earlier `Produce` has its place in its logs |
 //! | `Read` | no earlier `Exclusive` and no earlier `Produce` is unfinished: it sees what was written before it |
+//! | `Session` | as `Read`, and no earlier `Session` is unfinished: it goes on where that one ends |
 //! | `Lookup` | no earlier `Exclusive` is unfinished |
 //! | `Exclusive` | nothing earlier is unfinished |
 //!
@@ -32,6 +33,8 @@ pub enum Class {
     Produce,
     /// Reads logs.
     Read,
+    /// Reads logs, and takes up what its predecessor left: a further fetch of a session.
+    Session,
     /// Reads the cluster image or asks for an id; independent of the logs.
     Lookup,
     /// Changes the cluster: alone on its connection.
@@ -145,7 +148,9 @@ impl<A> Pipeline<A> {
     fn is_safe_beside(&self, class: Class) -> bool {
         let mut unfinished = self.slots.iter().filter(|slot| slot.outcome.is_none());
         unfinished.all(|earlier| match (earlier.class, class) {
-            (Class::Exclusive, _) | (_, Class::Exclusive) | (Class::Produce, Class::Read) => false,
+            (Class::Exclusive, _) | (_, Class::Exclusive) => false,
+            (Class::Produce, Class::Read | Class::Session) => false,
+            (Class::Session, Class::Session) => false,
             (Class::Produce, Class::Produce) => earlier.ordered,
             _ => true,
         })

@@ -10,6 +10,7 @@ use replication::partition::PartitionError;
 use replication::quorum::QuorumError;
 use tuning::config::ConfigError;
 
+use super::fetch::SessionError;
 use crate::coordinator::GroupError;
 use crate::wire::errors::ErrorCode;
 
@@ -54,6 +55,16 @@ pub fn partition(error: &PartitionError) -> ErrorCode {
         // goes on asking, and elsewhere, until somebody makes room.
         PartitionError::Storage | PartitionError::DiskFull => ErrorCode::KAFKA_STORAGE_ERROR,
         PartitionError::InvalidRequest => ErrorCode::INVALID_REQUEST,
+    }
+}
+
+/// The code of a fetch that cannot go on in its session. Each makes the client send a full fetch.
+#[must_use]
+pub(super) fn fetch_session(error: SessionError) -> ErrorCode {
+    match error {
+        SessionError::UnknownId | SessionError::NoRoom => ErrorCode::FETCH_SESSION_ID_NOT_FOUND,
+        SessionError::WrongEpoch => ErrorCode::INVALID_FETCH_SESSION_EPOCH,
+        SessionError::OtherNaming => ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR,
     }
 }
 

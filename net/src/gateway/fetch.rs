@@ -8,142 +8,76 @@
 //! Size rules (KIP-74): no partition gives more than its own maximum, all together no more than
 //! the request's, and yet the first batch of the first partition that has any is always whole.
 //!
-//! Sessions (KIP-227) are refused in the way the KIP provides: a full fetch is answered without a
-//! session id, and a client that names a session is told 70, upon which it sends full fetches.
+//! Sessions (KIP-227) are found when a fetch begins and noted when its answer is known (`context`);
+//! between the two they are free for others.
 
 mod answer;
+mod context;
 mod memory;
 mod round;
+mod sessions;
+mod wish;
 
 use std::time::Duration;
 
 use engine::rt::sync::{Either, first_of};
-use engine::types::{LeaderEpoch, Offset, PartitionId, PartitionIndex};
-use replication::image::ClusterImage;
-use replication::partition::{Isolation, Watched};
+use replication::partition::Watched;
 
 use super::Call;
-use super::errors::Naming;
 use super::request::{Handled, Head};
-use super::state::{Gateway, topic};
-use crate::wire::errors::ErrorCode;
-use crate::wire::messages::fetch_request::FetchPartition;
+use super::state::Gateway;
 use crate::wire::messages::{FetchRequest, FetchResponse};
+use context::Refused;
 pub(super) use memory::FetchMemory;
 use round::{Found, round};
+pub(super) use sessions::{
+    SessionEpoch, SessionError, SessionIds, SessionNumbers, SessionRoom, Sessions,
+};
 
-/// From this version on, topics are named by id (KIP-516).
-const IDS_FROM: i16 = 13;
-/// Session epochs (KIP-227): a full fetch that would like a session, and one that wants none.
-const SESSION_INITIAL: i32 = 0;
-const SESSION_FINAL: i32 = -1;
-
-/// One partition of the request, without its frame.
-pub(super) struct Wanted {
-    /// Place of its topic among the topics of the request.
-    topic: usize,
-    index: i32,
-    /// Who is asked, or why nobody is.
-    id: Result<PartitionId, ErrorCode>,
-    from: Offset,
-    current_leader_epoch: Option<LeaderEpoch>,
-    last_fetched_epoch: Option<LeaderEpoch>,
-    bytes_max: u32,
-}
-
-/// What the request wants, without its frame.
-pub(super) struct Wish {
-    /// Name and id of each topic, as they were sent.
-    topics: Vec<(String, [u8; 16])>,
-    partitions: Vec<Wanted>,
-    isolation: Isolation,
-    bytes_max: u32,
-    bytes_min: u32,
-    wait: Duration,
-}
+use wish::{Wanted, Wish};
 
 pub(super) async fn handle(call: Call) -> Handled {
     let Call { gateway, client, head, frame, .. } = call;
     let decoded = head.decode::<FetchRequest<'_>>(&frame.bytes)?;
     gateway.count_trailing(decoded.trailing_bytes);
     let request = decoded.message;
-    if let Some(code) = session_refusal(&request, head.version) {
-        return head.answer(&FetchResponse { error_code: code.0, ..FetchResponse::default() });
-    }
-    let mut wish = wish(&gateway, &gateway.image(), &request, &head);
+    let opened = context::open(&gateway, &gateway.image(), &request, head.version);
     drop(request);
     drop(frame);
+    let (context, mut wish) = match opened {
+        Ok(opened) => opened,
+        Err(refused) => return refuse(&head, &refused),
+    };
     let found = poll(&gateway, &mut wish).await;
-    answer::answer(&gateway, &client, &head, &wish, found)
-}
-
-fn session_refusal(request: &FetchRequest<'_>, version: i16) -> Option<ErrorCode> {
-    let full = matches!(request.session_epoch, SESSION_INITIAL | SESSION_FINAL);
-    (version >= 7 && !full).then_some(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)
-}
-
-fn wish(gateway: &Gateway, image: &ClusterImage, request: &FetchRequest<'_>, head: &Head) -> Wish {
-    let naming = if head.version >= IDS_FROM { Naming::Id } else { Naming::Name };
-    let limits = &gateway.settings().limits;
-    let mut partitions = Vec::new();
-    for (place, asked) in request.topics.iter().enumerate() {
-        let found = topic(image, naming, asked.topic, asked.topic_id);
-        for partition in &asked.partitions {
-            let id = found.and_then(|topic| {
-                let index = PartitionIndex(partition.partition);
-                let id = PartitionId { topic: topic.id, index };
-                let known = topic.partition(index).map(|_| id);
-                known.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
-            });
-            // A consumer is no replica: whoever says it is one is not believed (CVE-2018-1288).
-            let id = if is_replica(request) { Err(ErrorCode::NOT_LEADER_OR_FOLLOWER) } else { id };
-            partitions.push(wanted(place, id, partition));
+    let asked = wish.partitions.iter().zip(&found);
+    let told: Vec<_> = asked.map(|(wanted, found)| found.told(wanted.key)).collect();
+    match context.conclude(&gateway, &told) {
+        Ok(session) => {
+            let news = answer::news(&wish, &told, found);
+            answer::answer(&gateway, &client, &head, &wish, session, news)
         }
-    }
-    let wait_ms = request.max_wait_ms.max(0) as u32;
-    let bytes_max = (request.max_bytes.max(0) as u32).min(gateway.fetch_bytes_max());
-    Wish {
-        topics: request.topics.iter().map(|t| (t.topic.to_owned(), t.topic_id)).collect(),
-        partitions,
-        isolation: match request.isolation_level {
-            1 => Isolation::ReadCommitted,
-            _ => Isolation::ReadUncommitted,
-        },
-        bytes_max,
-        // A full answer is enough, however much more was asked for.
-        bytes_min: (request.min_bytes.max(0) as u32).min(bytes_max),
-        wait: Duration::from_millis(u64::from(wait_ms.min(limits.fetch_wait_ms_max))),
+        Err(refused) => refuse(&head, &refused),
     }
 }
 
-/// Replica ids of consumers are below zero; from version 15 on the id stands in a tagged field.
-fn is_replica(request: &FetchRequest<'_>) -> bool {
-    request.replica_id >= 0 || request.replica_state.replica_id >= 0
-}
-
-fn wanted(topic: usize, id: Result<PartitionId, ErrorCode>, asked: &FetchPartition) -> Wanted {
-    let epoch = |epoch: i32| (epoch >= 0).then_some(LeaderEpoch(epoch));
-    Wanted {
-        topic,
-        index: asked.partition,
-        id,
-        from: Offset(asked.fetch_offset),
-        current_leader_epoch: epoch(asked.current_leader_epoch),
-        last_fetched_epoch: epoch(asked.last_fetched_epoch),
-        bytes_max: asked.partition_max_bytes.max(0) as u32,
-    }
+fn refuse(head: &Head, refused: &Refused) -> Handled {
+    let (error_code, session_id) = (refused.code.0, refused.session.0);
+    head.answer(&FetchResponse { error_code, session_id, ..FetchResponse::default() })
 }
 
 /// Asks, and asks again whenever there may be more, until there is enough or no time left.
 async fn poll(gateway: &Gateway, wish: &mut Wish) -> Vec<Found> {
     let rt = gateway.rt();
     let due = rt.now() + wish.wait;
+    let asks_nobody = !wish.partitions.iter().any(Wanted::is_asked);
     loop {
         let found = round(gateway, wish, due).await;
         let left = due.since(rt.now());
         let bytes = found.iter().map(Found::bytes).sum::<usize>();
         let enough = bytes >= wish.bytes_min as usize || is_full(wish, &found, bytes);
-        let urgent = found.iter().any(Found::is_urgent);
+        let mut answers = wish.partitions.iter().zip(&found);
+        let urgent =
+            asks_nobody || answers.any(|(wanted, found)| wanted.is_asked() && found.is_urgent());
         if enough || urgent || left.is_zero() || gateway.stop().is_told() {
             return found;
         }
@@ -164,7 +98,7 @@ fn is_full(wish: &Wish, found: &[Found], bytes: usize) -> bool {
     let mut asked = wish.partitions.iter().zip(found);
     bytes > 0
         && asked.any(|(wanted, found)| {
-            left < wanted.bytes_max as usize && found.has_more(wish.isolation)
+            left < wanted.ask.bytes_max as usize && found.has_more(wish.isolation)
         })
 }
 

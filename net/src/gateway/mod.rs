@@ -5,8 +5,7 @@
 //! `shards` is how a handler reaches partitions and the controller. Handlers read the cluster
 //! image (shared, immutable) and this node's settings; partition state is never touched here.
 //!
-//! Not here yet: authorization (every client may do everything), quotas, fetch sessions and
-//! transactions.
+//! Not here yet: authorization (every client may do everything), quotas and transactions.
 
 mod admin;
 mod api_versions;

@@ -3,9 +3,10 @@
 use engine::memory::Reservation;
 use engine::rt::Chunk;
 
+use super::fetch::SessionEpoch;
 use super::report::clip;
 use super::table;
-use crate::conn::pipeline::Outcome;
+use crate::conn::pipeline::{Class, Outcome};
 use crate::conn::service::{Admitted, Answer, Complaint, Offence};
 use crate::wire::api::{self, Api, ApiKey};
 use crate::wire::header::{self, Front, FrontError};
@@ -62,7 +63,26 @@ pub fn admit(frame: &[u8], claims: &Claims) -> Result<Admitted<Head>, Offence> {
         client_id: front.client_id.map(clip),
         body_at: frame.len() - front.body.len(),
     };
-    Ok(Admitted { class: table::class(api.key), answer_bytes_max: claim, request: head })
+    Ok(Admitted { class: class(api, &front), answer_bytes_max: claim, request: head })
+}
+
+/// How the request relates to its neighbours: as its API does, but that a further fetch of a session
+/// waits for the one before it.
+fn class(api: &Api, front: &Front<'_>) -> Class {
+    let class = table::class(api.key);
+    if api.key != ApiKey::FETCH || front.version < 7 {
+        return class;
+    }
+    // `session_epoch` stands behind max wait, min bytes, max bytes, isolation level and session id,
+    // and before v15 the replica id.
+    let at = if front.version >= 15 { 17 } else { 21 };
+    let epoch = i32_at(front.body, at).map(SessionEpoch);
+    if epoch.is_some_and(|epoch| !epoch.is_full()) { Class::Session } else { class }
+}
+
+fn i32_at(body: &[u8], at: usize) -> Option<i32> {
+    let bytes = body.get(at..at + 4)?;
+    Some(i32::from_be_bytes(bytes.try_into().expect("four bytes were cut")))
 }
 
 /// ApiVersions is answered at any version, so that clients can find out what is served (KIP-511).
@@ -105,10 +125,7 @@ fn claim(api: &Api, front: &Front<'_>, claims: &Claims) -> usize {
     }
     // `max_bytes` stands at a fixed place: after replica id (before v15), max wait and min bytes.
     let at = if front.version >= 15 { 8 } else { 12 };
-    let asked = front
-        .body
-        .get(at..at + 4)
-        .map_or(0, |bytes| i32::from_be_bytes(bytes.try_into().expect("four bytes were cut")));
+    let asked = i32_at(front.body, at).unwrap_or(0);
     PLAIN_ANSWER_BYTES + (asked.max(0) as u32).min(claims.fetch_bytes_max) as usize
 }
 
@@ -196,7 +213,7 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conn::pipeline::Class;
+    use crate::wire::messages::FetchRequest;
 
     fn claims(fetch_bytes_max: u32) -> Claims {
         Claims { fetch_bytes_max, metadata_bytes: 0 }
@@ -226,6 +243,25 @@ mod tests {
         assert_eq!(admitted.answer_bytes_max, PLAIN_ANSWER_BYTES + 4096);
         let admitted = admit(&frame(1, 4, &old), &claims(100)).expect("served");
         assert_eq!(admitted.answer_bytes_max, PLAIN_ANSWER_BYTES + 100);
+    }
+
+    #[test]
+    fn a_further_fetch_of_a_session_waits_for_the_one_before_it() {
+        let class = |version, session_epoch| {
+            let asked = FetchRequest { session_id: -1, session_epoch, ..FetchRequest::default() };
+            let framed = wire::encode_request(1, None, version, &asked).expect("all fields fit");
+            admit(&framed.bytes[4..], &claims(100)).expect("served").class
+        };
+        for version in 7..=16 {
+            for epoch in [0, -1] {
+                assert_eq!(class(version, epoch), Class::Read, "{version} {epoch}");
+            }
+            for epoch in [1, 2, i32::MAX, -2] {
+                assert_eq!(class(version, epoch), Class::Session, "{version} {epoch}");
+            }
+        }
+        let cut = admit(&frame(1, 11, &[0xff; 20]), &claims(100)).expect("read later");
+        assert_eq!(cut.class, Class::Read);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tuning::config::{BrokerConfig, ConfigMap, Layers, TopicConfig};
 use tuning::limits::Limits;
 
 use super::errors::Naming;
-use super::fetch::FetchMemory;
+use super::fetch::{FetchMemory, SessionIds, SessionNumbers, SessionRoom, Sessions};
 use super::report::{Key, Reporter};
 use super::request::Claims;
 use super::shards::Shards;
@@ -64,6 +64,7 @@ struct Inner {
     producer_ids: RefCell<ProducerIdBlock>,
     auto_creating: Cell<bool>,
     fetch_memory: FetchMemory,
+    fetch_sessions: RefCell<Sessions>,
 }
 
 /// A topic's config, and the topic it was resolved from.
@@ -73,12 +74,14 @@ struct ResolvedTopic {
 }
 
 impl Gateway {
-    /// The gateway of `rt`'s shard. `stop` ends parked fetches early.
+    /// The gateway of `rt`'s shard, one of `gateways` (at least 1) of the node. `stop` ends parked
+    /// fetches early.
     #[must_use]
     pub fn new(
         rt: Rt,
         settings: Arc<Settings>,
         shards: Rc<dyn Shards>,
+        gateways: u16,
         stop: Stop,
         counters: Rc<Counters>,
     ) -> Self {
@@ -87,6 +90,7 @@ impl Gateway {
         let hasher = foldhash::fast::FixedState::with_seed(seed);
         let owner_bytes = settings.limits.fetch_bytes_budget;
         let fetch_memory = FetchMemory::new(shards.count(), owner_bytes);
+        let fetch_sessions = RefCell::new(fetch_sessions(&rt, &settings, shards.count(), gateways));
         let inner = Inner {
             rt,
             settings,
@@ -99,6 +103,7 @@ impl Gateway {
             producer_ids: RefCell::new(ProducerIdBlock::empty()),
             auto_creating: Cell::new(false),
             fetch_memory,
+            fetch_sessions,
         };
         Self { inner: Rc::new(inner) }
     }
@@ -160,6 +165,17 @@ impl Gateway {
     #[must_use]
     pub fn fetch_bytes_held(&self) -> usize {
         self.inner.fetch_memory.held_bytes()
+    }
+
+    /// What clients asked for in fetches before.
+    pub(super) fn fetch_sessions(&self) -> &RefCell<Sessions> {
+        &self.inner.fetch_sessions
+    }
+
+    /// Numbers of the fetch sessions of this shard.
+    #[must_use]
+    pub(crate) fn fetch_session_numbers(&self) -> SessionNumbers {
+        self.inner.fetch_sessions.borrow().numbers()
     }
 
     /// How long answers may get, as of now.
@@ -235,6 +251,18 @@ impl Gateway {
             complaint.text
         );
     }
+}
+
+/// Room for this shard's part of the node's fetch sessions, at least one session unless they are
+/// switched off. Ids are parted among all shards, for the gateways may be others after a restart.
+fn fetch_sessions(rt: &Rt, settings: &Settings, shards: u16, gateways: u16) -> Sessions {
+    let slots = settings.broker.fetch_sessions_max as usize;
+    let part = slots / usize::from(gateways);
+    let room = SessionRoom {
+        sessions_max: part.max(usize::from(slots > 0)),
+        partitions_max: settings.limits.fetch_session_partitions_per_shard_max as usize,
+    };
+    Sessions::new(room, SessionIds::of_shard(rt.shard().0, shards))
 }
 
 /// A topic by the name or the id that a request gives it.

@@ -88,6 +88,13 @@ impl NodeConfig {
     pub fn is_gateway(&self, shard: ShardId) -> bool {
         self.gateway_shards.as_ref().is_none_or(|shards| shards.contains(&shard))
     }
+
+    /// How many shards accept clients; 1 also where none does, to be divided by.
+    #[must_use]
+    pub fn gateways(&self) -> u16 {
+        let gateways = (0..self.shards).filter(|shard| self.is_gateway(ShardId(*shard)));
+        (gateways.count() as u16).max(1)
+    }
 }
 
 /// Why a node does not serve. Each sentence says what to do, as far as that is known.

@@ -72,8 +72,8 @@ impl Shard {
         let stop = Stop::default();
         let counters = Rc::new(Counters::default());
         let shards = Rc::new(peers.clone());
-        let gateway =
-            Gateway::new(rt.clone(), settings, shards, stop.clone(), Rc::clone(&counters));
+        let (gateways, counting) = (config.gateways(), Rc::clone(&counters));
+        let gateway = Gateway::new(rt.clone(), settings, shards, gateways, stop.clone(), counting);
         let limits = conn_limits(&config);
         let clients = Shared {
             rt: rt.clone(),
@@ -307,10 +307,14 @@ impl Shard {
         let mut counters = self.clients.counters.snapshot();
         let arena = self.rt.arena();
         let copies = arena.copies().snapshot();
+        let sessions = self.gateway.fetch_session_numbers();
         counters.extend([
             ("connections_open", u64::from(self.room.open())),
             ("frame_bytes_held", self.clients.lanes.held_bytes() as u64),
             ("fetch_bytes_held", self.gateway.fetch_bytes_held() as u64),
+            ("fetch_sessions_open", sessions.open as u64),
+            ("fetch_session_partitions", sessions.partitions as u64),
+            ("fetch_sessions_evicted", sessions.evicted),
             ("arena_bytes_used", arena.used_bytes() as u64),
             ("loans_out", arena.loans_out() as u64),
             ("tasks", self.rt.tasks() as u64),

@@ -7,6 +7,7 @@ use net::wire::messages::FetchResponse;
 use super::connection::{Connection, Lost};
 use super::dial::Dial;
 use super::request::{Position, TopicName, decode, fetch};
+use super::session::{FetchSession, SESSIONS_FROM};
 use crate::history::Seen;
 use crate::payload::RecordName;
 
@@ -46,13 +47,16 @@ pub struct Fetched {
 pub struct Consumer {
     dial: Dial,
     connection: Option<Connection>,
+    session: Option<FetchSession>,
 }
 
 impl Consumer {
     /// A consumer; connects at its first poll.
     #[must_use]
     pub fn new(dial: Dial) -> Self {
-        Self { dial, connection: None }
+        let dialect = dial.dialect;
+        let has_session = dialect.fetch_sessions && dialect.fetch >= SESSIONS_FROM;
+        Self { dial, connection: None, session: has_session.then(FetchSession::default) }
     }
 
     /// The client's surroundings.
@@ -81,36 +85,76 @@ impl Consumer {
         if self.connection.as_ref().is_none_or(Connection::is_broken) {
             self.connection = Some(self.dial.once().await?);
         }
+        let fetched = self.ask(topic, positions, options).await;
+        if fetched.is_err()
+            && let Some(session) = &mut self.session
+        {
+            session.start_anew();
+        }
+        fetched
+    }
+
+    async fn ask(
+        &mut self,
+        topic: &TopicName,
+        positions: &[(i32, i64)],
+        options: FetchOptions,
+    ) -> Result<Vec<Fetched>, Lost> {
         let connection = self.connection.clone().expect("connected above");
         let version = self.dial.dialect.fetch;
         let bytes_max = options.partition_bytes_max;
-        let asked: Vec<Position> = positions
+        let wanted: Vec<Position> = positions
             .iter()
             .map(|&(partition, offset)| Position { partition, offset, bytes_max })
             .collect();
         let FetchOptions { wait_ms, bytes_min, bytes_max, .. } = options;
-        let request = fetch(version, topic, &asked, wait_ms, bytes_min, bytes_max);
+        let mut asked = wanted.clone();
+        if let Some(session) = &mut self.session {
+            asked = session.changes(topic, &wanted);
+        }
+        let mut request = fetch(version, topic, &asked, wait_ms, bytes_min, bytes_max);
+        if let Some(session) = &mut self.session {
+            session.join(&mut request, topic, &wanted, version);
+        }
         let patience = self.dial.patience + std::time::Duration::from_millis(wait_ms as u64);
         let frame = connection.call(version, &request, patience).await?;
-        let fetched = take_apart(&frame, version, topic, positions).map_err(|what| {
+        self.take_apart(&frame, topic, positions).map_err(|what| {
             self.dial.history.misbehaved("answer-malformed", format!("{}: {what}", self.dial.who));
             Lost
-        })?;
+        })
+    }
+
+    fn take_apart(
+        &mut self,
+        frame: &[u8],
+        topic: &TopicName,
+        positions: &[(i32, i64)],
+    ) -> Result<Vec<Fetched>, String> {
+        let version = self.dial.dialect.fetch;
+        let answer: FetchResponse<'_> = decode(frame, version)
+            .map_err(|Lost| "a fetch answer that cannot be read".to_owned())?;
+        let code = ErrorCode(answer.error_code);
+        if code != ErrorCode::NONE {
+            let may = self.session.as_mut().is_some_and(|session| session.may_refuse(code));
+            return if may { Ok(Vec::new()) } else { Err(format!("a fetch answered {code}")) };
+        }
+        let mut fetched = read(&answer, version, topic, positions)?;
+        match &mut self.session {
+            Some(session) => session.take(answer.session_id, &mut fetched)?,
+            None if answer.session_id != 0 => return Err("a session nobody asked for".to_owned()),
+            None => {}
+        }
         Ok(fetched)
     }
 }
 
-fn take_apart(
-    frame: &[u8],
+/// What an answer says of each partition.
+fn read(
+    answer: &FetchResponse<'_>,
     version: i16,
     topic: &TopicName,
     positions: &[(i32, i64)],
 ) -> Result<Vec<Fetched>, String> {
-    let answer: FetchResponse<'_> =
-        decode(frame, version).map_err(|Lost| "a fetch answer that cannot be read".to_owned())?;
-    if answer.error_code != 0 {
-        return Err(format!("a sessionless fetch answered {}", answer.error_code));
-    }
     let mut all = Vec::new();
     for part in &answer.responses {
         let named =

@@ -28,6 +28,8 @@ pub struct Dialect {
     pub create_topics: i16,
     /// DeleteTopics.
     pub delete_topics: i16,
+    /// Whether it fetches in sessions, where the version has them.
+    pub fetch_sessions: bool,
 }
 
 impl Dialect {
@@ -42,6 +44,7 @@ impl Dialect {
             init_producer_id: pick(0, 5),
             create_topics: pick(2, 7),
             delete_topics: pick(1, 6),
+            fetch_sessions: pick(0, 1) == 1,
         }
     }
 }

@@ -15,6 +15,7 @@ mod idempotent;
 mod member;
 mod plain;
 mod request;
+mod session;
 
 pub use admin::{Admin, AdminError, NewTopic};
 pub use connection::{Connection, Lost};

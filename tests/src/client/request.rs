@@ -12,7 +12,7 @@ use super::connection::Lost;
 /// First Produce version that names topics by id.
 const PRODUCE_BY_ID: i16 = 13;
 /// First Fetch version that names topics by id.
-const FETCH_BY_ID: i16 = 13;
+pub(super) const FETCH_BY_ID: i16 = 13;
 
 /// How a topic is named in requests: by name or by id, as the version wants it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,7 +64,7 @@ pub(super) fn produce<'a>(
 }
 
 /// What a fetch asks of one partition.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Position {
     pub(super) partition: i32,
     pub(super) offset: i64,

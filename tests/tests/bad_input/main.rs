@@ -10,4 +10,5 @@ mod groups;
 mod harness;
 mod more;
 mod requests;
+mod sessions;
 mod topics;

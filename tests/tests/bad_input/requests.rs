@@ -22,8 +22,13 @@ use net::wire::messages::{
 use crate::harness::{Broker, Conn, code};
 
 /// Ten batches of one record of 1000 bytes.
-fn filled() -> Broker {
-    let broker = Broker::with(&[("auto.create.topics.enable", "false")]);
+pub(crate) fn filled() -> Broker {
+    filled_with(&[])
+}
+
+/// The same, of a broker with these configuration keys.
+pub(crate) fn filled_with(keys: &[(&str, &str)]) -> Broker {
+    let broker = Broker::with(&[&[("auto.create.topics.enable", "false")], keys].concat());
     broker.create_topic("t", &[]);
     let mut conn = broker.connect();
     let value = [b'v'; 1000];
@@ -51,7 +56,9 @@ fn filled() -> Broker {
     broker
 }
 
-fn fetch(change: impl FnOnce(&mut FetchRequest<'_>, &mut FetchPartition)) -> FetchRequest<'static> {
+pub(crate) fn fetch(
+    change: impl FnOnce(&mut FetchRequest<'_>, &mut FetchPartition),
+) -> FetchRequest<'static> {
     let mut partition = FetchPartition {
         fetch_offset: 0,
         current_leader_epoch: -1,
@@ -79,7 +86,7 @@ fn fetch(change: impl FnOnce(&mut FetchRequest<'_>, &mut FetchPartition)) -> Fet
 fn fetched(conn: &mut Conn, request: &FetchRequest<'_>) -> (ErrorCode, ErrorCode, usize) {
     let answer = conn.ask(12, request);
     let answer: FetchResponse<'_> = answer.decode();
-    assert_eq!(answer.session_id, 0, "no sessions yet");
+    assert_eq!(answer.session_id, 0, "none was asked for");
     let partition = answer.responses.first().and_then(|topic| topic.partitions.first());
     let (partition_code, bytes) = partition.map_or((0, 0), |partition| {
         (partition.error_code, partition.records.map_or(0, |records| records.len()))
@@ -132,22 +139,6 @@ fn fetches_that_are_refused() {
     let answer = conn.ask(13, &unknown_id);
     let answer: FetchResponse<'_> = answer.decode();
     assert_eq!(code(answer.responses[0].partitions[0].error_code), ErrorCode::UNKNOWN_TOPIC_ID);
-}
-
-#[test]
-fn sessions_are_declined_as_the_kip_says() {
-    let broker = filled();
-    let mut conn = broker.connect();
-    let refused = (ErrorCode::FETCH_SESSION_ID_NOT_FOUND, ErrorCode::NONE, 0);
-    let row = |id, epoch| fetch(|r, _| (r.session_id, r.session_epoch) = (id, epoch));
-    assert_eq!(fetched(&mut conn, &row(7, 1)), refused);
-    assert_eq!(fetched(&mut conn, &row(0, 5)), refused);
-    assert_eq!(fetched(&mut conn, &row(7, -2)), refused);
-    for (id, epoch) in [(0, 0), (0, -1), (7, 0), (7, -1)] {
-        let (top, partition, bytes) = fetched(&mut conn, &row(id, epoch));
-        assert_eq!((top, partition), (ErrorCode::NONE, ErrorCode::NONE), "{id} {epoch}");
-        assert!(bytes > 10_000, "{id} {epoch}: a full fetch");
-    }
 }
 
 #[test]

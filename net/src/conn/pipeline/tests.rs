@@ -31,7 +31,7 @@ fn answers_leave_in_request_order() {
 
 #[test]
 fn each_class_waits_for_what_it_must() {
-    use Class::{Exclusive, Lookup, Produce, Read};
+    use Class::{Exclusive, Lookup, Produce, Read, Session};
     // (earlier and unfinished, later, may the later one start)
     let rows = [
         (Produce, Produce, false),
@@ -46,8 +46,17 @@ fn each_class_waits_for_what_it_must() {
         (Lookup, Read, true),
         (Lookup, Lookup, true),
         (Lookup, Exclusive, false),
+        (Produce, Session, false),
+        (Read, Session, true),
+        (Session, Produce, true),
+        (Session, Read, true),
+        (Session, Session, false),
+        (Session, Lookup, true),
+        (Session, Exclusive, false),
+        (Lookup, Session, true),
         (Exclusive, Produce, false),
         (Exclusive, Read, false),
+        (Exclusive, Session, false),
         (Exclusive, Lookup, false),
         (Exclusive, Exclusive, false),
     ];
@@ -107,6 +116,7 @@ fn class() -> impl Strategy<Value = Class> {
     prop_oneof![
         Just(Class::Produce),
         Just(Class::Read),
+        Just(Class::Session),
         Just(Class::Lookup),
         Just(Class::Exclusive)
     ]

@@ -8,7 +8,8 @@ use engine::types::NodeId;
 use replication::partition::{EpochEnd, FetchOk, Isolation, PartitionError};
 
 use super::round::Found;
-use super::{Wanted, Wish};
+use super::sessions::{SessionId, Told, TopicKey};
+use super::wish::{Wanted, Wish};
 use crate::conn::service::Client;
 use crate::gateway::errors;
 use crate::gateway::request::{Handled, Head};
@@ -24,26 +25,39 @@ use crate::wire::messages::fetch_response::{
 /// From this version on, an answer says where leaders are reached (KIP-951).
 const ENDPOINTS_FROM: i16 = 16;
 
+/// What the client has to be told of what was found: everything, or in a session what is new.
+pub(super) fn news<'a>(
+    wish: &'a Wish,
+    told: &[Told],
+    found: Vec<Found>,
+) -> Vec<(&'a Wanted, Found)> {
+    let is_news =
+        |wanted: &Wanted, told: &Told| wanted.seen.is_none_or(|before| told.is_news(before));
+    let all = wish.partitions.iter().zip(told).zip(found);
+    all.filter(|((wanted, told), _)| is_news(wanted, told))
+        .map(|((wanted, _), found)| (wanted, found))
+        .collect()
+}
+
+/// The answer with these partitions; neighbours of one topic share its entry.
 pub(super) fn answer(
     gateway: &Gateway,
     client: &Client,
     head: &Head,
     wish: &Wish,
-    found: Vec<Found>,
+    session: SessionId,
+    news: Vec<(&Wanted, Found)>,
 ) -> Handled {
     let mut parts: Vec<Vec<Chunk>> = Vec::new();
     let mut held: Vec<Reservation> = Vec::new();
-    let mut responses: Vec<FetchableTopicResponse<'_>> = wish
-        .topics
-        .iter()
-        .map(|(name, id)| FetchableTopicResponse {
-            topic: Cow::Borrowed(name),
-            topic_id: *id,
-            partitions: Vec::new(),
-        })
-        .collect();
+    let mut responses: Vec<FetchableTopicResponse<'_>> = Vec::new();
+    let mut last = None;
     let mut leaders: Vec<NodeId> = Vec::new();
-    for (wanted, found) in wish.partitions.iter().zip(found) {
+    for (wanted, found) in news {
+        if last != Some(wanted.key.topic) {
+            last = Some(wanted.key.topic);
+            responses.push(response(&wish.topics[&wanted.key.topic]));
+        }
         let data = match found {
             Found::Read(read, reserved) => {
                 held.extend(reserved);
@@ -52,9 +66,10 @@ pub(super) fn answer(
             Found::Refused(error) => refused_data(wanted, &error, &mut leaders),
             Found::Unknown(code) => plain_data(wanted, code),
         };
-        responses[wanted.topic].partitions.push(data);
+        responses.last_mut().expect("pushed above").partitions.push(data);
     }
-    let mut message = FetchResponse { responses, ..FetchResponse::default() };
+    let session_id = session.0;
+    let mut message = FetchResponse { session_id, responses, ..FetchResponse::default() };
     let image = gateway.image();
     if head.version >= ENDPOINTS_FROM {
         leaders.sort_unstable();
@@ -77,6 +92,14 @@ pub(super) fn answer(
     head.answer_with(&message, parts, held)
 }
 
+fn response(topic: &TopicKey) -> FetchableTopicResponse<'_> {
+    let (topic, topic_id) = match topic {
+        TopicKey::Name(name) => (&**name, [0; 16]),
+        TopicKey::Id(id) => ("", id.0),
+    };
+    FetchableTopicResponse { topic: Cow::Borrowed(topic), topic_id, partitions: Vec::new() }
+}
+
 fn read_data<'a>(
     wanted: &Wanted,
     isolation: Isolation,
@@ -94,7 +117,7 @@ fn read_data<'a>(
         first_offset: aborted.first_offset.0,
     });
     PartitionData {
-        partition_index: wanted.index,
+        partition_index: wanted.key.index,
         error_code: ErrorCode::NONE.0,
         high_watermark: read.high_watermark.0,
         last_stable_offset: read.last_stable_offset.0,
@@ -129,7 +152,7 @@ fn refused_data<'a>(
 
 fn plain_data<'a>(wanted: &Wanted, code: ErrorCode) -> PartitionData<'a> {
     PartitionData {
-        partition_index: wanted.index,
+        partition_index: wanted.key.index,
         error_code: code.0,
         high_watermark: -1,
         last_stable_offset: -1,

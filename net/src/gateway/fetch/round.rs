@@ -14,7 +14,8 @@ use replication::partition::{
     FetchCall, FetchOk, Isolation, PartitionError, PartitionReply, PartitionRequest,
 };
 
-use super::{Wanted, Wish};
+use super::sessions::{Key, Seen, Told};
+use super::wish::{Wanted, Wish};
 use crate::gateway::run::RUN_MAX;
 use crate::gateway::state::Gateway;
 use crate::wire::errors::ErrorCode;
@@ -59,6 +60,17 @@ impl Found {
             Self::Read(read, _) => read.diverging.is_some(),
             Self::Refused(_) | Self::Unknown(_) => true,
         }
+    }
+
+    /// What an answer with it tells the client of partition `key`.
+    pub(super) fn told(&self, key: Key) -> Told {
+        let seen = match self {
+            Self::Read(read, _) => {
+                Seen { high_watermark: read.high_watermark, log_start: read.log_start }
+            }
+            Self::Refused(_) | Self::Unknown(_) => Seen::NOTHING,
+        };
+        Told { key, seen, has_records: self.bytes() > 0, is_urgent: self.is_urgent() }
     }
 
     /// Up to where it may be read.
@@ -110,8 +122,8 @@ fn shares(rest: &[Wanted], left: u32) -> Vec<u32> {
     let mut unclaimed = left;
     let mut shares = Vec::new();
     for wanted in rest.iter().take(RUN_MAX) {
-        let share = wanted.bytes_max.min(unclaimed);
-        if share < wanted.bytes_max && !shares.is_empty() && left > 0 {
+        let share = wanted.ask.bytes_max.min(unclaimed);
+        if share < wanted.ask.bytes_max && !shares.is_empty() && left > 0 {
             break;
         }
         unclaimed -= share;
@@ -153,9 +165,9 @@ async fn ask(
     };
     let call = FetchCall {
         id,
-        from: wanted.from,
-        current_leader_epoch: wanted.current_leader_epoch,
-        last_fetched_epoch: wanted.last_fetched_epoch,
+        from: wanted.ask.from,
+        current_leader_epoch: wanted.ask.current_leader_epoch,
+        last_fetched_epoch: wanted.ask.last_fetched_epoch,
         bytes_max: held.as_ref().map_or(0, |held| held.bytes() as u32),
         at_least_one: at_least_one && held.is_some(),
         isolation: wish.isolation,
@@ -177,12 +189,13 @@ async fn ask(
 /// share, the first such partition gives that batch.
 async fn give_one(gateway: &Gateway, wish: &Wish, found: &mut [Found]) {
     let has_more = |(wanted, found): (&Wanted, &Found)| {
-        found.bound(wish.isolation).is_some_and(|bound| bound > wanted.from) && !found.is_urgent()
+        found.bound(wish.isolation).is_some_and(|bound| bound > wanted.ask.from)
+            && !found.is_urgent()
     };
     let place = wish.partitions.iter().zip(found.iter()).position(has_more);
     if let Some(place) = place {
         let wanted = &wish.partitions[place];
-        let share = wanted.bytes_max.min(wish.bytes_max);
+        let share = wanted.ask.bytes_max.min(wish.bytes_max);
         let held = reserve(gateway, wanted, share, None).await;
         found[place] = ask(gateway, wish, wanted, held, true).await;
     }
@@ -190,28 +203,37 @@ async fn give_one(gateway: &Gateway, wish: &Wish, found: &mut [Found]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sessions::{Ask, PartitionSet, TopicKey};
     use super::*;
 
-    fn wanted(bytes_max: u32) -> Wanted {
-        Wanted {
-            topic: 0,
-            index: 0,
-            id: Err(ErrorCode::NONE),
-            from: Offset(0),
-            current_leader_epoch: None,
-            last_fetched_epoch: None,
-            bytes_max,
+    fn wishes(sizes: &[u32]) -> Vec<Wanted> {
+        let mut set = PartitionSet::default();
+        for (index, bytes_max) in sizes.iter().enumerate() {
+            let ask = Ask {
+                from: Offset(0),
+                current_leader_epoch: None,
+                last_fetched_epoch: None,
+                bytes_max: *bytes_max,
+            };
+            set.put(&TopicKey::Name("t".into()), index as i32, ask);
         }
+        let all = set.iter().map(|(_, entry)| Wanted {
+            key: entry.key,
+            ask: entry.ask,
+            id: Err(ErrorCode::NONE),
+            seen: None,
+        });
+        all.collect()
     }
 
     #[test]
     fn shares_never_exceed_what_is_left_and_always_go_on() {
-        let rest: Vec<Wanted> = [10, 10, 10].map(wanted).into();
+        let rest = wishes(&[10, 10, 10]);
         assert_eq!(shares(&rest, 100), [10, 10, 10]);
         assert_eq!(shares(&rest, 25), [10, 10], "the third waits for what is left over");
         assert_eq!(shares(&rest, 5), [5], "one is asked even if it cannot be served in full");
         assert_eq!(shares(&rest, 0), [0, 0, 0], "the others still tell their watermarks");
-        let many: Vec<Wanted> = (0..100).map(|_| wanted(1)).collect();
+        let many = wishes(&[1; 100]);
         assert_eq!(shares(&many, 1000).len(), RUN_MAX);
     }
 }

@@ -108,10 +108,9 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "max.incremental.fetch.session.cache.slots",
         Kind::int(0),
         "1000",
-        "Fetch sessions per shard. Clients that get none send full fetches.",
+        "Fetch sessions of a broker, divided among the shards that accept clients, at least one each. Clients that get none send full fetches; 0 switches sessions off.",
     )
-    .read_only()
-    .not_yet("fetch sessions are not built, all fetches are full ones."),
+    .read_only(),
     ConfigDef::broker(
         "max.request.partition.size.limit",
         Kind::int(1),
