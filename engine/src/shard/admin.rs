@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::recovery::SharedPartition;
-use super::{Inner, Slot, Store, StoreError};
+use super::{Deletion, Inner, Slot, Store, StoreError};
 use crate::journal::Ticket;
 use crate::journal::entry::{EntryHeader, SegmentName};
 use crate::log::error::AppendError;
@@ -45,7 +45,8 @@ impl Store {
     /// the deletion on record until [`super::Effect::DeletionSettled`].
     ///
     /// # Errors
-    /// If the shard does not own it, or its files cannot be removed (the next start removes them).
+    /// If the shard does not own it, or its files cannot be removed now. Then every checkpoint tries
+    /// again, and so does the next start, for the deletion stays on record.
     pub async fn delete_partition(&self, id: PartitionId) -> Result<(), StoreError> {
         let inner = &self.inner;
         let slot = inner.slots.borrow_mut().remove(&id);
@@ -56,10 +57,7 @@ impl Store {
         let position = inner.journal.pushed_end();
         inner.room.notify_all();
         inner.wait_until_idle(id).await;
-        let dir = partition_dir(&inner.data_dir, id);
-        let removed = inner.remove_tree(&dir).await;
-        inner.settling.borrow_mut().push_back((id, position));
-        removed.map_err(StoreError::Fenced)
+        inner.remove_deleted(Deletion { id, position }).await.map_err(StoreError::Fenced)
     }
 
     /// Takes over what the topic's configuration says now.
@@ -271,6 +269,24 @@ impl Inner {
         });
     }
 
+    /// Removes the files of a deleted partition; what cannot be removed is noted, to be tried again.
+    async fn remove_deleted(&self, deletion: Deletion) -> Result<(), Errno> {
+        let removed = self.remove_tree(&partition_dir(&self.data_dir, deletion.id)).await;
+        let next = if removed.is_ok() { &self.settling } else { &self.unremoved };
+        next.borrow_mut().push(deletion);
+        removed
+    }
+
+    /// Tries again to remove what is left of deleted partitions.
+    pub(super) async fn remove_again(&self) {
+        for deletion in self.unremoved.take() {
+            let id = deletion.id;
+            if let Err(errno) = self.remove_deleted(deletion).await {
+                tracing::warn!(%id, %errno, "files of a deleted partition stay for now");
+            }
+        }
+    }
+
     async fn remove_tree(&self, dir: &std::path::Path) -> Result<(), Errno> {
         let names = match self.rt.list_dir(dir).await {
             Err(Errno::ENOENT) => return Ok(()),
@@ -283,8 +299,7 @@ impl Inner {
             }
         }
         match self.rt.remove_dir(dir).await {
-            // Write-behind that was on its way may have left a file again.
-            Ok(()) | Err(Errno::ENOENT | Errno::ENOTEMPTY) => {}
+            Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => return Err(errno),
         }
         let topic = dir.parent().expect("partition directories lie in a topic's");

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::files::Part;
-use super::{Effect, Inner};
+use super::{Deletion, Effect, Inner};
 use crate::journal::entry::SegmentName;
 use crate::journal::io::{flush_failure, write_bytes};
 use crate::log::error::AppendError;
@@ -109,6 +109,7 @@ impl Inner {
         let clean = scope == Scope::Clean && self.is_settled();
         self.journal.write_checkpoint(replay_from, state_position, clean, &body).await?;
         self.last_checkpoint.set(self.rt.now());
+        self.remove_again().await;
         self.settle_deletions();
         if scope == Scope::Old {
             self.evict_idle_tails();
@@ -363,18 +364,12 @@ impl Inner {
         if crc32c::crc32c(&view) == place.crc { Ok(view) } else { Err(Errno::EILSEQ) }
     }
 
-    /// Tells of deleted partitions that no journal file names any more.
+    /// Tells of deleted partitions whose files are gone and that no journal file names any more.
     fn settle_deletions(&self) {
         let oldest = self.journal.oldest_position();
-        loop {
-            let settled = {
-                let mut settling = self.settling.borrow_mut();
-                match settling.front() {
-                    Some((_, position)) if *position <= oldest => settling.pop_front(),
-                    _ => return,
-                }
-            };
-            let (id, _) = settled.expect("it was just at the front");
+        let is_settled = |deletion: &mut Deletion| deletion.position <= oldest;
+        let settled: Vec<_> = self.settling.borrow_mut().extract_if(.., is_settled).collect();
+        for Deletion { id, .. } in settled {
             self.push_effect(Effect::DeletionSettled(id));
         }
     }

@@ -96,9 +96,19 @@ pub(crate) struct Inner {
     last_checkpoint: Cell<Monotonic>,
     /// Held by the one checkpoint that is being taken.
     checkpoint_permit: Semaphore,
-    settling: RefCell<VecDeque<(PartitionId, u64)>>,
+    /// Deleted partitions that a journal file may still name.
+    settling: RefCell<Vec<Deletion>>,
+    /// Deleted partitions whose files could not be removed yet.
+    unremoved: RefCell<Vec<Deletion>>,
     closing: Cell<bool>,
     stopped: Cell<bool>,
+}
+
+/// A partition that was deleted when the journal ended at `position`.
+#[derive(Clone, Copy)]
+struct Deletion {
+    id: PartitionId,
+    position: u64,
 }
 
 struct Ack {
@@ -172,7 +182,8 @@ impl Store {
             unwritten_bytes: Cell::new(0),
             last_checkpoint: Cell::new(rt.now()),
             checkpoint_permit: Semaphore::new(1),
-            settling: RefCell::new(VecDeque::new()),
+            settling: RefCell::default(),
+            unremoved: RefCell::default(),
             closing: Cell::new(false),
             stopped: Cell::new(false),
         });

@@ -9,6 +9,7 @@
 
 mod bench;
 mod metadata;
+mod removal;
 
 use std::time::{Duration, Instant};
 
