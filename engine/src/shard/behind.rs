@@ -210,14 +210,8 @@ impl Inner {
     }
 
     async fn write_blocks(self: &Rc<Self>, id: PartitionId, round: &Round) -> Result<(), Errno> {
-        let file = match self.open_part(id, round.segment, Part::Log).await {
-            // A rolled or cut segment below one block has no file yet.
-            Err(Errno::ENOENT) => {
-                self.create_files(id, round.segment, 0, round.to).await?;
-                self.open_part(id, round.segment, Part::Log).await?
-            }
-            opened => opened?,
-        };
+        self.complete_files(id, round).await?;
+        let file = self.open_part(id, round.segment, Part::Log).await?;
         let mut at = u64::from(round.from);
         for view in &round.views {
             write_all(&self.rt, &file, view.clone(), at, WriteFlags::NONE).await?;
@@ -226,6 +220,21 @@ impl Inner {
         if let Some(rest) = &round.rest {
             let block: WriteBuf = block_buffer(&self.rt, rest).await?;
             write_all(&self.rt, &file, block, at, WriteFlags::NONE).await?;
+        }
+        Ok(())
+    }
+
+    /// A rolled or cut segment below one block has no files yet, or only some of what makes them: a full
+    /// disk may have let it have its log, and refused its sidecar.
+    async fn complete_files(&self, id: PartitionId, round: &Round) -> Result<(), Errno> {
+        let allocated = |slot: &mut Slot| Some(slot.log.segment_mut(round.segment)?.allocated);
+        let allocated = self.slots.borrow_mut().get_mut(&id).and_then(allocated);
+        let Some(from) = allocated.filter(|allocated| *allocated < round.to) else { return Ok(()) };
+        self.create_files(id, round.segment, from, round.to).await?;
+        let mut slots = self.slots.borrow_mut();
+        let segment = slots.get_mut(&id).and_then(|slot| slot.log.segment_mut(round.segment));
+        if let Some(segment) = segment {
+            segment.allocated = segment.allocated.max(round.to);
         }
         Ok(())
     }
