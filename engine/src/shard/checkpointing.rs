@@ -63,6 +63,7 @@ impl Inner {
         }
         self.stopped.set(true);
         self.room.notify_all();
+        self.removals_news.notify_all();
         self.journal.news().notify_all();
     }
 
@@ -274,8 +275,12 @@ impl Inner {
         (replay_from, state_position, PartitionState::encode_all(states.iter()))
     }
 
-    /// Everything is in segments, or in the journal as the one CARRY that the state names.
+    /// Everything is in segments, or in the journal as the one CARRY that the state names; no file is
+    /// left that the next start must look for.
     fn is_settled(&self) -> bool {
+        if !self.removals.borrow().is_empty() {
+            return false;
+        }
         let slots = self.slots.borrow();
         slots.values().all(|slot| {
             let active = &slot.log.active().record;

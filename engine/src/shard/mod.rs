@@ -11,6 +11,8 @@
 //! | `admin` | create, delete, leader epochs, log start, truncation |
 //! | `behind` | write-behind and allocation of segments |
 //! | `checkpointing` | the loop that syncs, carries and reclaims |
+//! | `retention` | what retention takes, and how old a segment is |
+//! | `removal` | files of segments that left their log |
 //! | `read` | reads over memory, segment and journal |
 //! | `walk` | finding whole batches in read bytes, pure |
 //! | `times` | timestamps to offsets |
@@ -27,12 +29,14 @@ mod error;
 mod files;
 mod read;
 mod recovery;
+mod removal;
+mod retention;
 mod sides;
 mod times;
 mod walk;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -100,6 +104,9 @@ pub(crate) struct Inner {
     settling: RefCell<Vec<Deletion>>,
     /// Deleted partitions whose files could not be removed yet.
     unremoved: RefCell<Vec<Deletion>>,
+    /// Segments that left their log and whose files are still there.
+    removals: RefCell<BTreeSet<removal::Removal>>,
+    removals_news: Event,
     closing: Cell<bool>,
     stopped: Cell<bool>,
 }
@@ -123,6 +130,8 @@ pub(crate) struct Slot {
     last_append: Monotonic,
     writing: bool,
     allocating: bool,
+    /// The first batch of a segment of an earlier start is being looked at, or could not be.
+    learning: bool,
     /// The last allocation failed for want of space.
     disk_full: bool,
     next_allocation: u64,
@@ -130,7 +139,7 @@ pub(crate) struct Slot {
     turns_given: u64,
     turn_now: u64,
     /// Turns whose waiter went away.
-    turns_left: std::collections::BTreeSet<u64>,
+    turns_left: BTreeSet<u64>,
     /// Told apart from an earlier partition of the same id.
     birth: u64,
 }
@@ -142,11 +151,12 @@ impl Slot {
             last_append: Monotonic(0),
             writing: false,
             allocating: false,
+            learning: false,
             disk_full: false,
             next_allocation: u64::from(config.limits.segment_allocate_bytes_min),
             turns_given: 0,
             turn_now: 0,
-            turns_left: std::collections::BTreeSet::new(),
+            turns_left: BTreeSet::new(),
             birth,
         }
     }
@@ -184,6 +194,8 @@ impl Store {
             checkpoint_permit: Semaphore::new(1),
             settling: RefCell::default(),
             unremoved: RefCell::default(),
+            removals: RefCell::default(),
+            removals_news: Event::new(),
             closing: Cell::new(false),
             stopped: Cell::new(false),
         });
@@ -310,6 +322,7 @@ impl Store {
             }
             room.await;
         }
+        self.inner.remove_all_now().await;
         self.inner.checkpoint(checkpointing::Scope::Clean).await?;
         self.inner.journal.close().await
     }
@@ -327,6 +340,8 @@ impl Inner {
         self.rt.spawn(Group::Produce, async move { acks.ack_loop().await });
         let checkpoints = self.clone();
         self.rt.spawn(Group::Background, async move { checkpoints.checkpoint_loop().await });
+        let removals = self.clone();
+        self.rt.spawn(Group::Background, async move { removals.removal_loop().await });
     }
 
     /// Turns what became durable into effects, in journal order.

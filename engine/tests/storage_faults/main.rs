@@ -10,6 +10,7 @@
 mod bench;
 mod metadata;
 mod removal;
+mod rolling;
 
 use std::time::{Duration, Instant};
 
