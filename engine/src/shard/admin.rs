@@ -213,6 +213,10 @@ impl Inner {
         let ticket = self.push_entry(id, |log| {
             let (entry, segments) = log.advance_start(start)?;
             gone = segments;
+            #[cfg(feature = "planted-bugs")]
+            if self.config.journal.planted.unjournaled_start {
+                return None;
+            }
             Some(entry)
         })?;
         self.let_go(id, &gone);

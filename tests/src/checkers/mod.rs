@@ -15,6 +15,7 @@ mod nonmonotonic_send;
 mod partial_batch;
 mod poll;
 mod refused;
+mod retention;
 mod served_then_lost;
 mod timestamp_lookup;
 mod topics;
@@ -89,6 +90,7 @@ pub const CHECKERS: &[Checker] = &[
     refused::check,
     poll::check,
     high_watermark::check,
+    retention::check,
     timestamp_lookup::check,
     topics::check,
 ];
