@@ -69,14 +69,11 @@ pub(super) const TABLE: &[ConfigDef] = &[
     stands_in!("log.message.timestamp.type", Kind::Enum(&["CreateTime", "LogAppendTime"]), "CreateTime", "message.timestamp.type"),
     stands_in!("log.message.timestamp.before.max.ms", Kind::long(0), "9223372036854775807", "message.timestamp.before.max.ms"),
     stands_in!("log.message.timestamp.after.max.ms", Kind::long(0), "3600000", "message.timestamp.after.max.ms"),
-    stands_in!("compression.type", Kind::Enum(&["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"]), "producer", "compression.type")
-        .default_only("batches are stored as they came, recompression is not built."),
-    stands_in!("compression.gzip.level", Kind::Int { min: 1, max: 9, also: Some(-1) }, "-1", "compression.gzip.level")
-        .no_op("batches are stored as they came."),
+    stands_in!("compression.type", Kind::Enum(&["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"]), "producer", "compression.type"),
+    stands_in!("compression.gzip.level", Kind::Int { min: 1, max: 9, also: Some(-1) }, "-1", "compression.gzip.level"),
     stands_in!("compression.lz4.level", Kind::int_in(1, 17), "9", "compression.lz4.level")
-        .no_op("batches are stored as they came."),
-    stands_in!("compression.zstd.level", Kind::int_in(-131_072, 22), "3", "compression.zstd.level")
-        .no_op("batches are stored as they came."),
+        .no_op("lz4 is written at its one fast level."),
+    stands_in!("compression.zstd.level", Kind::int_in(-131_072, 22), "3", "compression.zstd.level"),
     ConfigDef::broker(
         "log.flush.interval.messages",
         Kind::long(1),

@@ -109,16 +109,14 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "producer",
         "How batches are stored: producer keeps them as they came, every other word recompresses them.",
     )
-    .synonyms(&[same("compression.type")])
-    .default_only("batches are stored as they came, recompression is not built."),
+    .synonyms(&[same("compression.type")]),
     ConfigDef::topic(
         "compression.gzip.level",
         Kind::Int { min: 1, max: 9, also: Some(-1) },
         "-1",
         "Level for compression.type=gzip; -1 is the codec's own default.",
     )
-    .synonyms(&[same("compression.gzip.level")])
-    .no_op("batches are stored as they came."),
+    .synonyms(&[same("compression.gzip.level")]),
     ConfigDef::topic(
         "compression.lz4.level",
         Kind::int_in(1, 17),
@@ -126,15 +124,14 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "Level for compression.type=lz4.",
     )
     .synonyms(&[same("compression.lz4.level")])
-    .no_op("batches are stored as they came."),
+    .no_op("lz4 is written at its one fast level."),
     ConfigDef::topic(
         "compression.zstd.level",
         Kind::int_in(-131_072, 22),
         "3",
         "Level for compression.type=zstd.",
     )
-    .synonyms(&[same("compression.zstd.level")])
-    .no_op("batches are stored as they came."),
+    .synonyms(&[same("compression.zstd.level")]),
     ConfigDef::topic(
         "delete.retention.ms",
         Kind::long(0),
