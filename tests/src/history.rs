@@ -63,6 +63,17 @@ pub struct Batch {
     /// Timestamp of its first record; the others follow by one millisecond each. `None`: the broker
     /// sets its own.
     pub timestamp_ms: Option<i64>,
+    /// Its size, as it was sent.
+    pub bytes: u32,
+}
+
+/// What of a topic the broker may remove: whole segments from the front, by these limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// `retention.bytes`, if it is a limit: so much stays of each partition.
+    pub bytes: Option<u64>,
+    /// `retention.ms`, if it is a limit: what is younger stays.
+    pub ms: Option<i64>,
 }
 
 /// A record that a reader got.
@@ -103,6 +114,8 @@ pub struct Poll {
     pub high_watermark: i64,
     /// The log start in the answer; -1: not said.
     pub log_start: i64,
+    /// The client's time of day when it came.
+    pub wall_ms: i64,
     /// When it was asked.
     pub since: Moment,
     /// Part of the last reading of the whole partition, which decides what the log holds.
@@ -238,6 +251,8 @@ pub struct History {
     pub running: BTreeMap<u32, (String, bool)>,
     /// Topics that exist, to the knowledge of their creators: name, id and partitions.
     pub topics: BTreeMap<Topic, (TopicName, i32)>,
+    /// Topics of which the broker may remove records. From all others none may go.
+    pub retained: BTreeMap<Topic, Retention>,
     /// Whether producers should come to an end.
     pub closing: bool,
     next_name: u32,

@@ -43,6 +43,12 @@ mod tests {
     }
 
     #[test]
+    fn a_log_start_that_is_in_no_journal_is_found() {
+        let planted = Planted { unjournaled_start: true, ..Planted::default() };
+        assert!(found_by(planted).is_some());
+    }
+
+    #[test]
     fn a_missing_flush_is_found() {
         let planted = Planted { missing_flush: true, ..Planted::default() };
         assert!(found_by(planted).is_some());

@@ -25,6 +25,8 @@ pub struct Product {
     pub limits: Limits,
     /// The only shard that accepts clients, if not all do.
     pub gateway: Option<u16>,
+    /// `log.retention.check.interval.ms`.
+    pub retention_check_ms: u64,
     /// Bugs on purpose.
     #[cfg(feature = "planted-bugs")]
     pub planted: engine::journal::Planted,
@@ -41,6 +43,7 @@ impl Product {
         Self {
             limits,
             gateway,
+            retention_check_ms: random.range(20..1_500),
             #[cfg(feature = "planted-bugs")]
             planted: engine::journal::Planted::default(),
         }
@@ -77,8 +80,10 @@ impl Product {
     fn config(&self, address: std::net::SocketAddr, shards: u16) -> NodeConfig {
         let mut file = ConfigMap::new();
         let listener = format!("{LISTENER}://{address}");
+        let check = self.retention_check_ms.to_string();
         for (key, value) in [
             ("node.id", "1"),
+            ("log.retention.check.interval.ms", check.as_str()),
             ("listeners", listener.as_str()),
             ("log.dirs", "/data"),
             ("auto.create.topics.enable", "false"),
@@ -186,6 +191,7 @@ mod tests {
             partitions: 2,
             configs: Vec::new(),
             append_time: false,
+            retention: None,
         };
         let plan = Plan {
             topics: (0..12).map(topic).collect(),

@@ -7,21 +7,24 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Which bugs are planted in a journal; none by default.
+/// Which bugs are planted in a journal and what it is told; none by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Planted {
     /// Acknowledge what was pushed, before it is on its way.
     pub ack_before_submit: bool,
     /// Write frames without RWF_DSYNC. Only lost power shows it: a page cache survives `kill -9`.
     pub missing_flush: bool,
+    /// Let retention and DeleteRecords move the log start without a word in the journal.
+    pub unjournaled_start: bool,
 }
 
 const ACK_BEFORE_SUBMIT: &str = "ack-before-submit";
 const MISSING_FLUSH: &str = "missing-flush";
+const UNJOURNALED_START: &str = "unjournaled-start";
 
 impl Planted {
     /// The bugs by name.
-    pub const NAMES: [&str; 2] = [ACK_BEFORE_SUBMIT, MISSING_FLUSH];
+    pub const NAMES: [&str; 3] = [ACK_BEFORE_SUBMIT, MISSING_FLUSH, UNJOURNALED_START];
 
     /// Whether any bug is planted.
     #[must_use]
@@ -33,8 +36,11 @@ impl Planted {
 impl fmt::Display for Planted {
     /// The names of what is planted, with commas; `nothing` without any.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named =
-            [(self.ack_before_submit, ACK_BEFORE_SUBMIT), (self.missing_flush, MISSING_FLUSH)];
+        let named = [
+            (self.ack_before_submit, ACK_BEFORE_SUBMIT),
+            (self.missing_flush, MISSING_FLUSH),
+            (self.unjournaled_start, UNJOURNALED_START),
+        ];
         let names: Vec<&str> = named.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
         f.write_str(if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }.as_str())
     }
@@ -53,6 +59,7 @@ impl FromStr for Planted {
         match name {
             ACK_BEFORE_SUBMIT => Ok(Self { ack_before_submit: true, ..Self::default() }),
             MISSING_FLUSH => Ok(Self { missing_flush: true, ..Self::default() }),
+            UNJOURNALED_START => Ok(Self { unjournaled_start: true, ..Self::default() }),
             _ => Err(UnknownBug(name.to_owned())),
         }
     }

@@ -9,6 +9,8 @@ pub mod error;
 pub mod partition;
 pub mod producers;
 pub mod replay;
+pub mod retention;
+pub mod rolling;
 pub mod segment;
 pub mod settings;
 pub mod sidecar;

@@ -162,6 +162,11 @@ impl PartitionLog {
         &self.segments
     }
 
+    /// The segments in order.
+    pub fn segments_mut(&mut self) -> impl Iterator<Item = &mut Segment> {
+        self.segments.iter_mut()
+    }
+
     /// A segment by name.
     pub fn segment_mut(&mut self, name: SegmentName) -> Option<&mut Segment> {
         self.segments.iter_mut().find(|segment| segment.record.name == name)
@@ -264,6 +269,7 @@ impl PartitionLog {
             max_timestamp,
         };
         let crc = self.place(&mark, &[&header, &batch[HEADER_BYTES..]], journal_position);
+        self.active_mut().note_time(&mark, now_ms);
         let appended = Appended {
             base_offset,
             last_offset: Offset(mark.end_offset.0 - 1),

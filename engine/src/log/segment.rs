@@ -183,6 +183,12 @@ pub struct Segment {
     pub paged_blocks: u32,
     /// Where the sub-block tail lies in the journal, if it was carried since the last append.
     pub carry: Option<CarryPlace>,
+    /// Largest timestamp of its first batch, -1 for none; `None` until it is known after a start.
+    pub first_timestamp: Option<i64>,
+    /// Time of day of its first append, or when it was first asked for after a start.
+    pub began_ms: Option<i64>,
+    /// Time of day of its last append, or when it was first asked for after a start.
+    pub appended_ms: Option<i64>,
     pins: VecDeque<Pin>,
 }
 
@@ -205,7 +211,32 @@ impl Segment {
             unpaged: SideTable::default(),
             paged_blocks,
             carry: None,
+            first_timestamp: None,
+            began_ms: None,
+            appended_ms: None,
             pins: VecDeque::new(),
+        }
+    }
+
+    /// Notes when a batch was appended, of which `mark` is noted in the record already.
+    pub fn note_time(&mut self, mark: &Mark, now_ms: i64) {
+        self.appended_ms = Some(now_ms);
+        if mark.position == 0 {
+            (self.first_timestamp, self.began_ms) = (Some(mark.max_timestamp), Some(now_ms));
+        }
+    }
+
+    /// Notes what its first batch says, after a start.
+    pub fn learn_beginning(&mut self, first_timestamp: i64, now_ms: i64) {
+        self.first_timestamp = Some(first_timestamp);
+        self.began_ms = self.began_ms.or(Some(now_ms));
+    }
+
+    /// Its largest timestamp; without any, when it was last appended to.
+    pub fn newest_ms(&mut self, now_ms: i64) -> i64 {
+        match self.record.max_timestamp {
+            none if none < 0 => *self.appended_ms.get_or_insert(now_ms),
+            newest => newest,
         }
     }
 

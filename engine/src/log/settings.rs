@@ -1,5 +1,6 @@
 //! What a topic's configuration means to a partition's log.
 
+use super::retention::Retention;
 use crate::batch::TimestampType;
 
 /// Smallest `segment.bytes` that is kept: one append block, so that a roll is worth its files.
@@ -19,7 +20,18 @@ pub struct PartitionSettings {
     pub timestamp_type: TimestampType,
     /// `producer.id.expiration.ms` of the broker.
     pub producer_expiry_ms: i64,
+    /// `retention.ms` and `retention.bytes`, where `cleanup.policy` has `delete`.
+    pub retention: Retention,
+    /// `segment.ms`: a segment whose records span more is rolled.
+    pub segment_ms: u64,
+    /// `segment.jitter.ms`: up to so much is taken from `segment_ms`.
+    pub segment_jitter_ms: u64,
+    /// `file.delete.delay.ms`: how long the files of a segment that left the log stay.
+    pub file_delete_delay_ms: u64,
 }
+
+/// A week in milliseconds.
+const WEEK_MS: u64 = 604_800_000;
 
 impl Default for PartitionSettings {
     /// Kafka's defaults.
@@ -29,6 +41,10 @@ impl Default for PartitionSettings {
             index_interval_bytes: 4096,
             timestamp_type: TimestampType::CreateTime,
             producer_expiry_ms: 86_400_000,
+            retention: Retention { age_ms_max: Some(WEEK_MS), bytes_max: None },
+            segment_ms: WEEK_MS,
+            segment_jitter_ms: 0,
+            file_delete_delay_ms: 60_000,
         }
     }
 }

@@ -3,15 +3,15 @@
 use std::rc::Rc;
 
 use super::recovery::SharedPartition;
-use super::{Inner, Slot, Store, StoreError};
+use super::{Deletion, Inner, Slot, Store, StoreError};
 use crate::journal::Ticket;
-use crate::journal::entry::{EntryHeader, SegmentName};
+use crate::journal::entry::EntryHeader;
 use crate::log::error::AppendError;
 use crate::log::partition::PartitionLog;
-use crate::log::segment::{Segment, log_file_name, partition_dir, side_file_name};
+use crate::log::segment::{Segment, partition_dir};
 use crate::log::settings::PartitionSettings;
 use crate::log::tail::Tail;
-use crate::rt::{Errno, Group};
+use crate::rt::Errno;
 use crate::types::{LeaderEpoch, Offset, PartitionId};
 
 impl Store {
@@ -45,7 +45,8 @@ impl Store {
     /// the deletion on record until [`super::Effect::DeletionSettled`].
     ///
     /// # Errors
-    /// If the shard does not own it, or its files cannot be removed (the next start removes them).
+    /// If the shard does not own it, or its files cannot be removed now. Then every checkpoint tries
+    /// again, and so does the next start, for the deletion stays on record.
     pub async fn delete_partition(&self, id: PartitionId) -> Result<(), StoreError> {
         let inner = &self.inner;
         let slot = inner.slots.borrow_mut().remove(&id);
@@ -56,10 +57,7 @@ impl Store {
         let position = inner.journal.pushed_end();
         inner.room.notify_all();
         inner.wait_until_idle(id).await;
-        let dir = partition_dir(&inner.data_dir, id);
-        let removed = inner.remove_tree(&dir).await;
-        inner.settling.borrow_mut().push_back((id, position));
-        removed.map_err(StoreError::Fenced)
+        inner.remove_deleted(Deletion { id, position }).await.map_err(StoreError::Fenced)
     }
 
     /// Takes over what the topic's configuration says now.
@@ -103,8 +101,8 @@ impl Store {
         self.inner.journal.durable(ticket).await
     }
 
-    /// Moves the log start up to `before` (DeleteRecords, retention) and returns the new log start.
-    /// Durable when it returns; segments that are wholly below it are removed after that.
+    /// Moves the log start up to `before` (DeleteRecords) and returns the new log start. Durable when it
+    /// returns; segments that are wholly below it leave the log, and their files go after that.
     ///
     /// # Errors
     /// If `before` is past the durable end; if the journal is fenced.
@@ -113,27 +111,17 @@ impl Store {
         id: PartitionId,
         before: Offset,
     ) -> Result<Offset, StoreError> {
-        let inner = &self.inner;
-        let mut gone = Vec::new();
-        let (ticket, log_start) = {
-            let slots = inner.slots.borrow();
+        let log_start = {
+            let slots = self.inner.slots.borrow();
             let log = &slots.get(&id).ok_or(StoreError::UnknownPartition(id))?.log;
             let (log_start, log_end) = (log.log_start(), log.durable_end());
             if before > log_end || before.0 < 0 {
                 return Err(StoreError::OutOfRange { offset: before, log_start, log_end });
             }
-            drop(slots);
-            let ticket = inner.push_entry(id, |log| {
-                let (entry, segments) = log.advance_start(before)?;
-                gone = segments;
-                Some(entry)
-            })?;
-            (ticket, before.max(log_start))
+            log_start
         };
-        inner.let_go(id, &gone);
-        inner.journal.durable(ticket).await.map_err(StoreError::Fenced)?;
-        inner.remove_segments_later(id, &gone);
-        Ok(log_start)
+        self.inner.move_start(id, before).await?;
+        Ok(before.max(log_start))
     }
 
     /// Cuts the log back to `end`, a batch boundary (a follower whose log parted from its
@@ -198,6 +186,9 @@ impl Inner {
             }
             let mut segment = Segment::recovered(*record, resident);
             if index == last {
+                if let Some(first) = marks.first().filter(|mark| mark.position == 0) {
+                    segment.learn_beginning(first.max_timestamp, self.rt.wall_ms());
+                }
                 segment.carry = state.carry;
                 if let Some(carry) = state.carry {
                     segment.pin_anew(carry.frame_position);
@@ -209,6 +200,28 @@ impl Inner {
         let log = PartitionLog::recovered(state, segments, settings.bounded());
         let slot = Slot::new(log, &self.config, self.rt.random_u64());
         self.slots.borrow_mut().insert(slot.log.id(), slot);
+        Ok(())
+    }
+
+    /// START first: durable before any file goes (storage contract §4).
+    pub(super) async fn move_start(
+        self: &Rc<Self>,
+        id: PartitionId,
+        start: Offset,
+    ) -> Result<(), StoreError> {
+        let mut gone = Vec::new();
+        let ticket = self.push_entry(id, |log| {
+            let (entry, segments) = log.advance_start(start)?;
+            gone = segments;
+            #[cfg(feature = "planted-bugs")]
+            if self.config.journal.planted.unjournaled_start {
+                return None;
+            }
+            Some(entry)
+        })?;
+        self.let_go(id, &gone);
+        self.journal.durable(ticket).await.map_err(StoreError::Fenced)?;
+        self.remove_segments_later(id, &gone);
         Ok(())
     }
 
@@ -250,25 +263,22 @@ impl Inner {
         self.room.notify_all();
     }
 
-    fn remove_segments_later(self: &Rc<Self>, id: PartitionId, gone: &[Segment]) {
-        let names: Vec<SegmentName> = gone.iter().map(|segment| segment.record.name).collect();
-        if names.is_empty() {
-            return;
-        }
-        let inner = self.clone();
-        self.rt.spawn(Group::Background, async move {
-            let dir = partition_dir(&inner.data_dir, id);
-            for name in names {
-                for file in [log_file_name(name), side_file_name(name)] {
-                    // What cannot be removed now is litter, which the next start removes.
-                    if let Err(errno) = inner.rt.unlink(&dir.join(&file)).await
-                        && errno != Errno::ENOENT
-                    {
-                        tracing::warn!(%id, file, %errno, "segment file stays for now");
-                    }
-                }
+    /// Removes the files of a deleted partition; what cannot be removed is noted, to be tried again.
+    async fn remove_deleted(&self, deletion: Deletion) -> Result<(), Errno> {
+        let removed = self.remove_tree(&partition_dir(&self.data_dir, deletion.id)).await;
+        let next = if removed.is_ok() { &self.settling } else { &self.unremoved };
+        next.borrow_mut().push(deletion);
+        removed
+    }
+
+    /// Tries again to remove what is left of deleted partitions.
+    pub(super) async fn remove_again(&self) {
+        for deletion in self.unremoved.take() {
+            let id = deletion.id;
+            if let Err(errno) = self.remove_deleted(deletion).await {
+                tracing::warn!(%id, %errno, "files of a deleted partition stay for now");
             }
-        });
+        }
     }
 
     async fn remove_tree(&self, dir: &std::path::Path) -> Result<(), Errno> {
@@ -283,8 +293,7 @@ impl Inner {
             }
         }
         match self.rt.remove_dir(dir).await {
-            // Write-behind that was on its way may have left a file again.
-            Ok(()) | Err(Errno::ENOENT | Errno::ENOTEMPTY) => {}
+            Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => return Err(errno),
         }
         let topic = dir.parent().expect("partition directories lie in a topic's");

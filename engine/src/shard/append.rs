@@ -14,6 +14,7 @@ use crate::journal::format::{BLOCK_BYTES, whole_blocks};
 use crate::log::error::AppendError;
 use crate::log::partition::{Appended, Want};
 use crate::log::producers::Verdict;
+use crate::log::rolling::Arrival;
 use crate::memory::View;
 use crate::rt::sync::{Either, first_of};
 use crate::types::PartitionId;
@@ -22,7 +23,7 @@ use crate::types::PartitionId;
 const MEMORY_RETRY_AFTER: Duration = Duration::from_millis(5);
 
 /// What an append must wait for before it is tried again.
-enum Lack {
+pub(super) enum Lack {
     /// Allocated segment space.
     Space,
     /// An evicted tail.
@@ -162,7 +163,9 @@ impl Inner {
         if self.journal.is_full_for(batch.len()) {
             return Ok(Err(AppendError::DiskFull));
         }
-        if let Err(lack) = self.make_room(slot, batch.len()) {
+        let arrival = slot.log.arrival(info, now_wall_ms);
+        let room = self.roll_aged(slot, &arrival);
+        if let Err(lack) = room.and_then(|()| self.make_room(slot, batch.len())) {
             // Pressing looks at every partition.
             drop(slots);
             if matches!(lack, Lack::Any | Lack::Memory(_)) {
@@ -238,18 +241,37 @@ impl Inner {
         self.journal.push(&entry, &inline, views);
     }
 
+    /// Rolls the active segment if it is too old for what comes.
+    fn roll_aged(self: &Rc<Self>, slot: &mut Slot, arrival: &Arrival) -> Result<(), Lack> {
+        if slot.log.beginning_unknown() {
+            self.learn_beginning_later(slot);
+        }
+        if !slot.log.is_aged(arrival) {
+            return Ok(());
+        }
+        // A roll writes the tail's bytes out.
+        if slot.log.active().tail.is_evicted() {
+            return Err(Lack::Tail);
+        }
+        self.roll(slot)
+    }
+
+    /// Ends the active segment, which is neither empty nor without its tail.
+    pub(super) fn roll(&self, slot: &mut Slot) -> Result<(), Lack> {
+        let prepared = self.journal.prepare(0);
+        prepared.map_err(|full| Lack::Memory(full.wanted_bytes))?;
+        let entry = slot.log.roll();
+        self.journal.push(&entry, &[], &[]);
+        slot.next_allocation = u64::from(self.config.limits.segment_allocate_bytes_min);
+        Ok(())
+    }
+
     /// Rolls, reserves memory; says what must be waited for otherwise.
     fn make_room(self: &Rc<Self>, slot: &mut Slot, len: usize) -> Result<(), Lack> {
         loop {
             match slot.log.want(len) {
                 None => return Ok(()),
-                Some(Want::Roll) => {
-                    let prepared = self.journal.prepare(0);
-                    prepared.map_err(|full| Lack::Memory(full.wanted_bytes))?;
-                    let entry = slot.log.roll();
-                    self.journal.push(&entry, &[], &[]);
-                    slot.next_allocation = u64::from(self.config.limits.segment_allocate_bytes_min);
-                }
+                Some(Want::Roll) => self.roll(slot)?,
                 Some(Want::Space(_)) => return Err(Lack::Space),
                 Some(Want::Tail) => return Err(Lack::Tail),
                 Some(Want::Memory(len)) => {

@@ -190,7 +190,10 @@ impl Inner {
         self.write_permits.take(permits).await;
         let result = self.write_blocks(id, &round).await;
         self.write_permits.give(permits);
-        result?;
+        if let Err(errno) = result {
+            // What is written of a segment that left its log is nobody's loss.
+            return if self.has_segment(id, round.segment) { Err(errno) } else { Ok(()) };
+        }
         let mut slots = self.slots.borrow_mut();
         let Some(slot) = slots.get_mut(&id) else { return Ok(()) };
         let keep = self.config.limits.append_block_bytes;
@@ -209,15 +212,14 @@ impl Inner {
         Ok(())
     }
 
+    fn has_segment(&self, id: PartitionId, segment: SegmentName) -> bool {
+        let mut slots = self.slots.borrow_mut();
+        slots.get_mut(&id).is_some_and(|slot| slot.log.segment_mut(segment).is_some())
+    }
+
     async fn write_blocks(self: &Rc<Self>, id: PartitionId, round: &Round) -> Result<(), Errno> {
-        let file = match self.open_part(id, round.segment, Part::Log).await {
-            // A rolled or cut segment below one block has no file yet.
-            Err(Errno::ENOENT) => {
-                self.create_files(id, round.segment, 0, round.to).await?;
-                self.open_part(id, round.segment, Part::Log).await?
-            }
-            opened => opened?,
-        };
+        self.complete_files(id, round).await?;
+        let file = self.open_part(id, round.segment, Part::Log).await?;
         let mut at = u64::from(round.from);
         for view in &round.views {
             write_all(&self.rt, &file, view.clone(), at, WriteFlags::NONE).await?;
@@ -226,6 +228,21 @@ impl Inner {
         if let Some(rest) = &round.rest {
             let block: WriteBuf = block_buffer(&self.rt, rest).await?;
             write_all(&self.rt, &file, block, at, WriteFlags::NONE).await?;
+        }
+        Ok(())
+    }
+
+    /// A rolled or cut segment below one block has no files yet, or only some of what makes them: a full
+    /// disk may have let it have its log, and refused its sidecar.
+    async fn complete_files(&self, id: PartitionId, round: &Round) -> Result<(), Errno> {
+        let allocated = |slot: &mut Slot| Some(slot.log.segment_mut(round.segment)?.allocated);
+        let allocated = self.slots.borrow_mut().get_mut(&id).and_then(allocated);
+        let Some(from) = allocated.filter(|allocated| *allocated < round.to) else { return Ok(()) };
+        self.create_files(id, round.segment, from, round.to).await?;
+        let mut slots = self.slots.borrow_mut();
+        let segment = slots.get_mut(&id).and_then(|slot| slot.log.segment_mut(round.segment));
+        if let Some(segment) = segment {
+            segment.allocated = segment.allocated.max(round.to);
         }
         Ok(())
     }
@@ -314,8 +331,12 @@ impl Inner {
         let result = match plan {
             None => Ok(()),
             Some((segment, from, to)) if to > from => {
-                let full = self.create_files(id, segment, from, to).await;
-                self.note_allocation(id, segment, to, full)
+                let mut made = self.create_files(id, segment, from, to).await;
+                if matches!(made, Err(Errno::ENOSPC | Errno::EDQUOT)) && self.remove_all_now().await
+                {
+                    made = self.create_files(id, segment, from, to).await;
+                }
+                self.note_allocation(id, segment, to, made)
             }
             Some(_) => Ok(()),
         };
@@ -358,7 +379,7 @@ impl Inner {
 
     /// Creates a segment's files if `from` is 0, allocates `from..to`, and makes it durable. Begins
     /// again when the directory goes away under it: the topic's goes with the last partition that has
-    /// one, and this may be about to have the next. Does nothing for a partition that was deleted.
+    /// one, and this may be about to have the next. Leaves nothing of a segment that is gone.
     async fn create_files(
         &self,
         id: PartitionId,
@@ -367,11 +388,15 @@ impl Inner {
         to: u32,
     ) -> Result<(), Errno> {
         for _ in 0..CREATIONS_MAX {
-            if !self.slots.borrow().contains_key(&id) {
+            if !self.has_segment(id, segment) {
                 return Ok(());
             }
             match self.create_files_once(id, segment, from, to).await {
                 Err(Errno::ENOENT) => {}
+                // It left its log meanwhile, and its files may have been removed before they were made.
+                _ if !self.has_segment(id, segment) => {
+                    return self.unlink_segment(id, segment).await;
+                }
                 done => return done,
             }
         }

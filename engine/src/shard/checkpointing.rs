@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::files::Part;
-use super::{Effect, Inner};
+use super::{Deletion, Effect, Inner};
 use crate::journal::entry::SegmentName;
 use crate::journal::io::{flush_failure, write_bytes};
 use crate::log::error::AppendError;
@@ -63,6 +63,7 @@ impl Inner {
         }
         self.stopped.set(true);
         self.room.notify_all();
+        self.removals_news.notify_all();
         self.journal.news().notify_all();
     }
 
@@ -109,6 +110,7 @@ impl Inner {
         let clean = scope == Scope::Clean && self.is_settled();
         self.journal.write_checkpoint(replay_from, state_position, clean, &body).await?;
         self.last_checkpoint.set(self.rt.now());
+        self.remove_again().await;
         self.settle_deletions();
         if scope == Scope::Old {
             self.evict_idle_tails();
@@ -273,8 +275,12 @@ impl Inner {
         (replay_from, state_position, PartitionState::encode_all(states.iter()))
     }
 
-    /// Everything is in segments, or in the journal as the one CARRY that the state names.
+    /// Everything is in segments, or in the journal as the one CARRY that the state names; no file is
+    /// left that the next start must look for.
     fn is_settled(&self) -> bool {
+        if !self.removals.borrow().is_empty() {
+            return false;
+        }
         let slots = self.slots.borrow();
         slots.values().all(|slot| {
             let active = &slot.log.active().record;
@@ -363,18 +369,12 @@ impl Inner {
         if crc32c::crc32c(&view) == place.crc { Ok(view) } else { Err(Errno::EILSEQ) }
     }
 
-    /// Tells of deleted partitions that no journal file names any more.
+    /// Tells of deleted partitions whose files are gone and that no journal file names any more.
     fn settle_deletions(&self) {
         let oldest = self.journal.oldest_position();
-        loop {
-            let settled = {
-                let mut settling = self.settling.borrow_mut();
-                match settling.front() {
-                    Some((_, position)) if *position <= oldest => settling.pop_front(),
-                    _ => return,
-                }
-            };
-            let (id, _) = settled.expect("it was just at the front");
+        let is_settled = |deletion: &mut Deletion| deletion.position <= oldest;
+        let settled: Vec<_> = self.settling.borrow_mut().extract_if(.., is_settled).collect();
+        for Deletion { id, .. } in settled {
             self.push_effect(Effect::DeletionSettled(id));
         }
     }

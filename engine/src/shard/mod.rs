@@ -11,6 +11,8 @@
 //! | `admin` | create, delete, leader epochs, log start, truncation |
 //! | `behind` | write-behind and allocation of segments |
 //! | `checkpointing` | the loop that syncs, carries and reclaims |
+//! | `retention` | what retention takes, and how old a segment is |
+//! | `removal` | files of segments that left their log |
 //! | `read` | reads over memory, segment and journal |
 //! | `walk` | finding whole batches in read bytes, pure |
 //! | `times` | timestamps to offsets |
@@ -27,12 +29,14 @@ mod error;
 mod files;
 mod read;
 mod recovery;
+mod removal;
+mod retention;
 mod sides;
 mod times;
 mod walk;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -96,9 +100,22 @@ pub(crate) struct Inner {
     last_checkpoint: Cell<Monotonic>,
     /// Held by the one checkpoint that is being taken.
     checkpoint_permit: Semaphore,
-    settling: RefCell<VecDeque<(PartitionId, u64)>>,
+    /// Deleted partitions that a journal file may still name.
+    settling: RefCell<Vec<Deletion>>,
+    /// Deleted partitions whose files could not be removed yet.
+    unremoved: RefCell<Vec<Deletion>>,
+    /// Segments that left their log and whose files are still there.
+    removals: RefCell<BTreeSet<removal::Removal>>,
+    removals_news: Event,
     closing: Cell<bool>,
     stopped: Cell<bool>,
+}
+
+/// A partition that was deleted when the journal ended at `position`.
+#[derive(Clone, Copy)]
+struct Deletion {
+    id: PartitionId,
+    position: u64,
 }
 
 struct Ack {
@@ -113,6 +130,8 @@ pub(crate) struct Slot {
     last_append: Monotonic,
     writing: bool,
     allocating: bool,
+    /// The first batch of a segment of an earlier start is being looked at, or could not be.
+    learning: bool,
     /// The last allocation failed for want of space.
     disk_full: bool,
     next_allocation: u64,
@@ -120,7 +139,7 @@ pub(crate) struct Slot {
     turns_given: u64,
     turn_now: u64,
     /// Turns whose waiter went away.
-    turns_left: std::collections::BTreeSet<u64>,
+    turns_left: BTreeSet<u64>,
     /// Told apart from an earlier partition of the same id.
     birth: u64,
 }
@@ -132,11 +151,12 @@ impl Slot {
             last_append: Monotonic(0),
             writing: false,
             allocating: false,
+            learning: false,
             disk_full: false,
             next_allocation: u64::from(config.limits.segment_allocate_bytes_min),
             turns_given: 0,
             turn_now: 0,
-            turns_left: std::collections::BTreeSet::new(),
+            turns_left: BTreeSet::new(),
             birth,
         }
     }
@@ -172,7 +192,10 @@ impl Store {
             unwritten_bytes: Cell::new(0),
             last_checkpoint: Cell::new(rt.now()),
             checkpoint_permit: Semaphore::new(1),
-            settling: RefCell::new(VecDeque::new()),
+            settling: RefCell::default(),
+            unremoved: RefCell::default(),
+            removals: RefCell::default(),
+            removals_news: Event::new(),
             closing: Cell::new(false),
             stopped: Cell::new(false),
         });
@@ -299,6 +322,7 @@ impl Store {
             }
             room.await;
         }
+        self.inner.remove_all_now().await;
         self.inner.checkpoint(checkpointing::Scope::Clean).await?;
         self.inner.journal.close().await
     }
@@ -316,6 +340,8 @@ impl Inner {
         self.rt.spawn(Group::Produce, async move { acks.ack_loop().await });
         let checkpoints = self.clone();
         self.rt.spawn(Group::Background, async move { checkpoints.checkpoint_loop().await });
+        let removals = self.clone();
+        self.rt.spawn(Group::Background, async move { removals.removal_loop().await });
     }
 
     /// Turns what became durable into effects, in journal order.

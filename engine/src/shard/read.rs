@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use super::files::Part;
-use super::walk::{Pieces, Walked, Wanted};
+use super::walk::{BatchHeader, Pieces, Walked, Wanted};
 use super::{Inner, Store, StoreError};
 use crate::batch::HEADER_BYTES;
 use crate::journal::entry::SegmentName;
@@ -70,6 +70,28 @@ struct DiskPlace {
     sidecar_pages: u32,
     /// Memory from here on, or the carried tail.
     tail: TailPlace,
+}
+
+impl DiskPlace {
+    /// Where the batch at `from`, or one before it, lies in a segment.
+    fn of(segment: &Segment, from: Offset) -> Self {
+        let tail = if segment.tail.is_evicted() {
+            TailPlace::Carried(segment.carry.expect("an evicted tail is carried"))
+        } else {
+            let from = segment.written.clamp(segment.tail.start(), segment.tail.end());
+            TailPlace::Views(segment.tail.views(from..segment.tail.end()))
+        };
+        let known = segment.unpaged.index.partition_point(|entry| entry.offset <= from);
+        let hint = known.checked_sub(1).map(|at| segment.unpaged.index[at].position);
+        Self {
+            segment: segment.record.name,
+            written: segment.written,
+            length: segment.record.length,
+            hint: hint.or((segment.paged_blocks == 0).then_some(0)),
+            sidecar_pages: segment.record.sidecar_pages,
+            tail,
+        }
+    }
 }
 
 enum TailPlace {
@@ -147,22 +169,25 @@ impl Inner {
         {
             return Ok(Source::Memory(take_marked(segment, first, plan)));
         }
-        let tail = if segment.tail.is_evicted() {
-            TailPlace::Carried(segment.carry.expect("an evicted tail is carried"))
-        } else {
-            let from = segment.written.clamp(segment.tail.start(), segment.tail.end());
-            TailPlace::Views(segment.tail.views(from..segment.tail.end()))
+        Ok(Source::Disk(DiskPlace::of(segment, plan.from)))
+    }
+
+    /// The largest timestamp of a segment's first batch.
+    pub(super) async fn first_timestamp(
+        self: &Rc<Self>,
+        id: PartitionId,
+        name: SegmentName,
+    ) -> Result<i64, ReadError> {
+        let place = {
+            let mut slots = self.slots.borrow_mut();
+            let slot = slots.get_mut(&id).ok_or(ReadError::UnknownPartition(id))?;
+            let gone = ReadError::Storage { partition: id, errno: Errno::ENOENT };
+            DiskPlace::of(slot.log.segment_mut(name).ok_or(gone)?, name.base)
         };
-        let known = segment.unpaged.index.partition_point(|entry| entry.offset <= plan.from);
-        let hint = known.checked_sub(1).map(|at| segment.unpaged.index[at].position);
-        Ok(Source::Disk(DiskPlace {
-            segment: segment.record.name,
-            written: segment.written,
-            length: segment.record.length,
-            hint: hint.or((segment.paged_blocks == 0).then_some(0)),
-            sidecar_pages: segment.record.sidecar_pages,
-            tail,
-        }))
+        let pieces = self.read_pieces(id, &place, 0, HEADER_BYTES as u32).await?;
+        let first = pieces.header(0).as_ref().and_then(BatchHeader::read);
+        let corrupt = ReadError::Corrupt { partition: id, base: name.base, position: 0 };
+        first.map(|batch| batch.max_timestamp).ok_or(corrupt)
     }
 
     async fn read_disk(

@@ -84,7 +84,7 @@ impl Pieces {
         found
     }
 
-    fn header(&self, position: u32) -> Option<[u8; HEADER_BYTES]> {
+    pub(super) fn header(&self, position: u32) -> Option<[u8; HEADER_BYTES]> {
         let end = position + HEADER_BYTES as u32;
         if position < self.start || end > self.end() {
             return None;
@@ -158,11 +158,12 @@ impl Pieces {
     }
 }
 
-/// The three fields that a walk needs.
+/// The fields that a walk needs, and one that tells a segment's age.
 pub(super) struct BatchHeader {
     pub(super) base: Offset,
     pub(super) end: Offset,
     pub(super) size: u32,
+    pub(super) max_timestamp: i64,
 }
 
 impl BatchHeader {
@@ -175,7 +176,9 @@ impl BatchHeader {
         let base = i64::from_be_bytes(header[..8].try_into().expect("8 bytes"));
         let delta = i32::from_be_bytes(header[23..27].try_into().expect("4 bytes"));
         let end = base.checked_add(i64::from(delta))?.checked_add(1)?;
-        (base >= 0 && delta >= 0).then_some(Self { base: Offset(base), end: Offset(end), size })
+        let max_timestamp = i64::from_be_bytes(header[35..43].try_into().expect("8 bytes"));
+        let (base, end) = (Offset(base), Offset(end));
+        (base >= Offset(0) && delta >= 0).then_some(Self { base, end, size, max_timestamp })
     }
 }
 

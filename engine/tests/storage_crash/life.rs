@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use engine::batch::{BatchBuilder, Codec, NewRecord, Rules, Stamp, StampTime, check, stamp};
 use engine::journal::JournalConfig;
+use engine::log::retention::Retention;
 use engine::rt::sim::Random;
 use engine::rt::{Group, Rt};
 use engine::shard::{
@@ -81,10 +82,17 @@ impl Plan {
         PartitionSettings {
             segment_bytes: 96 << 10,
             index_interval_bytes: 8 << 10,
+            file_delete_delay_ms: 3,
+            // Timestamps are below 100: now and then a segment ends before it is full.
+            segment_ms: 90,
+            retention: Retention::default(),
             ..PartitionSettings::default()
         }
     }
 }
+
+/// What is asked of retention by size: nothing is to stay, little, or most.
+const RETENTION_BYTES: [u64; 3] = [0, 60 << 10, 200 << 10];
 
 pub mod node {
     //! The node: recovery on shard 0, a store and a workload on each.
@@ -385,7 +393,8 @@ impl Life {
         self.shared.does(self.shard, format!("step {kind} on {id}, {:?}", self.store));
         match kind {
             0 => self.start_epoch(id).await,
-            1 | 2 => self.delete_records(id, random).await,
+            1 => self.delete_records(id, random).await,
+            2 => self.retain(id, random).await,
             3 => self.store.checkpoint().await.expect("no fault was injected"),
             4..8 => self.read_back(id, random).await,
             8..10 => self.rt.sleep(Duration::from_millis(random.range(0..30))).await,
@@ -453,6 +462,29 @@ impl Life {
         let mut model = self.shared.model.borrow_mut();
         let partition = model.partitions.get_mut(&id).unwrap();
         partition.start_acked = partition.start_acked.max(done.0);
+    }
+
+    /// Retention by size. What stays is enough; what goes is committed, and was too much.
+    async fn retain(&self, id: PartitionId, random: &mut Random) {
+        let bytes_max = RETENTION_BYTES[random.index(RETENTION_BYTES.len())];
+        let retention = Retention { bytes_max: Some(bytes_max), age_ms_max: None };
+        let settings = PartitionSettings { retention, ..self.shared.plan.settings() };
+        self.store.update_settings(id, settings).unwrap();
+        let (start, end) = (self.store.log_start(id).unwrap(), self.store.durable_end(id).unwrap());
+        let committed = start.0 + random.range(0..(end.0 - start.0) as u64 + 1) as i64;
+        {
+            let mut model = self.shared.model.borrow_mut();
+            let partition = model.partitions.get_mut(&id).unwrap();
+            partition.start_asked = partition.start_asked.max(committed);
+        }
+        let retained = self.store.retain(id, Offset(committed), self.rt.wall_ms()).await;
+        let Some(start) = retained.expect("no fault was injected") else { return };
+        assert!(start.0 <= committed, "{id}: {start} is not committed, only {committed} is");
+        let bytes = self.store.size_bytes(id).unwrap();
+        assert!(bytes >= bytes_max, "{id}: {bytes} bytes are left where {bytes_max} are to stay");
+        let mut model = self.shared.model.borrow_mut();
+        let partition = model.partitions.get_mut(&id).unwrap();
+        partition.start_acked = partition.start_acked.max(start.0);
     }
 
     async fn delete(&self, id: PartitionId) {

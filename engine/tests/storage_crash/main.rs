@@ -168,4 +168,11 @@ mod planted {
         let seeds = caught_after(planted).expect("a store that does not flush must be caught");
         println!("missing flush: caught by seed {seeds}");
     }
+
+    #[test]
+    fn a_log_start_that_is_in_no_journal_is_caught() {
+        let planted = Planted { unjournaled_start: true, ..Planted::default() };
+        let seeds = caught_after(planted).expect("a log start that nobody journals must be caught");
+        println!("unjournaled start: caught by seed {seeds}");
+    }
 }

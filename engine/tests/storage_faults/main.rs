@@ -9,6 +9,8 @@
 
 mod bench;
 mod metadata;
+mod removal;
+mod rolling;
 
 use std::time::{Duration, Instant};
 

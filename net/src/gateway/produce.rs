@@ -11,13 +11,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use engine::batch::{self, BatchError, BatchInfo, Rules};
+use engine::batch::{self, BatchError, BatchInfo, Codec, Rules};
 use engine::types::{NodeId, PartitionId, PartitionIndex, TopicId};
 use replication::image::{ClusterImage, Topic};
 use replication::partition::{
     Acks, AppendCall, AppendOk, PartitionError, PartitionReply, PartitionRequest,
 };
 use std::sync::Arc;
+use tuning::config::{Compression, TopicConfig};
 
 use super::errors::{self, Naming};
 use super::internal_topics::is_internal;
@@ -36,7 +37,7 @@ use crate::wire::messages::produce_response::{
     ProduceResponse, TopicProduceResponse,
 };
 use crate::wire::range_in;
-use engine::memory::View;
+use engine::memory::{Lent, View};
 use engine::rt::sync::join_all;
 
 /// From this version on, topics are named by id (KIP-516).
@@ -196,11 +197,18 @@ fn append(
         });
     }
     let records = data.records.and_then(|records| records.here()).unwrap_or_default();
-    let info = batch::check(records, &rules(terms, topic)).map_err(|error| refused(&error))?;
+    let config = terms.gateway.topic_config(terms.image, topic);
+    let rules = rules(terms, &config);
+    let info = batch::check(records, &rules).map_err(|error| refused(&error))?;
     check_transaction(terms, &info)?;
     let id = PartitionId { topic: TopicId(topic.id.0), index };
-    let range = range_in(terms.frame, records).expect("records are a slice of their frame");
-    let loan = terms.frame.slice(range).lend();
+    let (info, loan) = match stored_codec(&config).filter(|(codec, _)| *codec != info.codec) {
+        Some(wanted) => recompressed(terms, records, &info, wanted, &rules)?,
+        None => {
+            let range = range_in(terms.frame, records).expect("records are a slice of their frame");
+            (info, terms.frame.slice(range).lend())
+        }
+    };
     let call = AppendCall { id, info, acks: terms.acks, timeout_ms: terms.timeout_ms };
     Ok(terms.gateway.shards().partition(id, PartitionRequest::Append(call, loan)))
 }
@@ -222,8 +230,37 @@ fn check_transaction(terms: &Terms<'_>, info: &BatchInfo) -> Result<(), Refused>
     Err(Refused { message: Some(message.to_owned()), ..code.into() })
 }
 
-fn rules(terms: &Terms<'_>, topic: &Arc<Topic>) -> Rules {
-    let config = terms.gateway.topic_config(terms.image, topic);
+/// The codec that a topic's batches are stored in, with its level; `None` is as they came.
+fn stored_codec(config: &TopicConfig) -> Option<(Codec, Option<i32>)> {
+    match config.compression {
+        Compression::Producer => None,
+        Compression::Uncompressed => Some((Codec::None, None)),
+        Compression::Gzip => Some((Codec::Gzip, config.compression_gzip_level)),
+        Compression::Snappy => Some((Codec::Snappy, None)),
+        Compression::Lz4 => Some((Codec::Lz4, None)),
+        Compression::Zstd => Some((Codec::Zstd, Some(config.compression_zstd_level))),
+    }
+}
+
+/// The batch in the codec that its topic wants, in memory of its own instead of the frame's.
+fn recompressed(
+    terms: &Terms<'_>,
+    records: &[u8],
+    info: &BatchInfo,
+    (codec, level): (Codec, Option<i32>),
+    rules: &Rules,
+) -> Result<(BatchInfo, Lent), Refused> {
+    let (stored, info) =
+        batch::recompress(records, info, codec, level, rules).map_err(|error| refused(&error))?;
+    let Ok(mut buffer) = terms.gateway.rt().arena().alloc(stored.len()) else {
+        // As for everything that finds no room: the client tries again.
+        return Err(errors::partition(&PartitionError::Busy).into());
+    };
+    buffer[..stored.len()].copy_from_slice(&stored);
+    Ok((info, buffer.freeze().slice(0..stored.len()).lend()))
+}
+
+fn rules(terms: &Terms<'_>, config: &TopicConfig) -> Rules {
     let limits = &terms.gateway.settings().limits;
     Rules {
         origin: batch::Origin::Client,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::batch;
+use engine::log::retention::Retention;
 use engine::shard::{PartitionSettings, StoreError};
 use engine::types::{NodeId, Offset, PartitionId, PartitionIndex, TopicId};
 
@@ -234,6 +235,20 @@ fn settings(topic: &TopicConfig, broker: Option<&BrokerConfig>) -> PartitionSett
         },
         producer_expiry_ms: expiry_ms
             .map_or(defaults.producer_expiry_ms, |ms| i64::try_from(ms).unwrap_or(i64::MAX)),
+        retention: retention(topic),
+        segment_ms: topic.segment_ms,
+        segment_jitter_ms: topic.segment_jitter_ms,
+        file_delete_delay_ms: topic.file_delete_delay_ms,
     }
     .bounded()
+}
+
+/// Without `delete` in `cleanup.policy` only DeleteRecords moves the log start (KIP-71; the empty policy
+/// keeps everything).
+fn retention(topic: &TopicConfig) -> Retention {
+    let of_policy = |limit: Option<u64>| limit.filter(|_| topic.cleanup_delete);
+    Retention {
+        age_ms_max: of_policy(topic.retention_ms),
+        bytes_max: of_policy(topic.retention_bytes),
+    }
 }

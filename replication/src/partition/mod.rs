@@ -1,7 +1,7 @@
 //! Partitions: what the owner of a partition's log does for its clients.
 //!
 //! `api` is what may be asked, `leader` decides what is committed (synchronous, without I/O), `service`
-//! (with `append`, `read` and `hosting`) is the async edge on each shard, `pending` and `watch` are the
+//! (with `append`, `read`, `hosting` and `retention`) is the async edge on each shard, `pending` and `watch` are the
 //! bounded tables of those who wait, and `placement` says which shard owns what.
 
 pub mod api;
@@ -12,6 +12,7 @@ mod pending;
 mod placement;
 mod read;
 mod refused;
+mod retention;
 mod service;
 #[cfg(test)]
 mod tests;

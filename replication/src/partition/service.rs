@@ -65,6 +65,8 @@ pub(super) struct Inner {
     deadlines: Event,
     /// What is slept for.
     alarm: Cell<Option<Monotonic>>,
+    /// The service was closed.
+    pub(super) closed: Event,
 }
 
 pub(super) struct State {
@@ -116,11 +118,14 @@ impl PartitionService {
             images: Semaphore::new(1),
             deadlines: Event::new(),
             alarm: Cell::new(None),
+            closed: Event::new(),
         });
         let effects = inner.clone();
         drop(rt.spawn(Group::Produce, async move { effects.follow_store().await }));
         let timers = inner.clone();
         drop(rt.spawn(Group::Produce, async move { timers.keep_deadlines().await }));
+        let retention = inner.clone();
+        drop(rt.spawn(Group::Background, async move { retention.keep_retention().await }));
         Self { inner }
     }
 
@@ -184,6 +189,7 @@ impl PartitionService {
         };
         inner.answer(answers);
         inner.deadlines.notify_all();
+        inner.closed.notify_all();
     }
 }
 

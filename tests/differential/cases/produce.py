@@ -1,6 +1,7 @@
 """Produce and InitProducerId: bad-input sections 4 and 8."""
 
 import contextlib
+import gzip
 import os
 import time
 import uuid
@@ -391,3 +392,57 @@ def init_timeout(session):
                     ["ErrorCode"]) for each in (0, -1, 0x7FFF_FFFF)]
 
 
+
+
+def stored(session, topic):
+    """What is stored of each batch, whatever its codec makes of the records; the records where it is gzip or none."""
+    told = []
+    for each in fetch(session, topic)["batches"]:
+        codec = each["attributes"] & 7
+        payload = bytes.fromhex(each["payload"])
+        plain = gzip.decompress(payload) if codec == GZIP else payload if codec == 0 else None
+        told.append([each["attributes"], each["crc_holds"], each["count"], each["base_time"], each["max_time"],
+                     each["has_producer"], each["sequence"], plain and plain.hex()])
+    return told
+
+
+@case("Produce: compression.type of the topic, from none and from gzip")
+def compression_type(session):
+    told = []
+    for codec in ("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"):
+        topic = f"z-{codec}"
+        create(session, topic, configs={"compression.type": codec})
+        items = [(b"k", b"v" * 400, [], 0), (None, b"w", [], 7), (b"x", None, [(b"h", b"i")], 3)]
+        for attributes in (0, GZIP):
+            produce(session, topic, batch(items, attributes=attributes))
+        produce(session, topic, batch(items, producer_id=producer_id(session), producer_epoch=0, sequence=0))
+        told.append([codec, stored(session, topic)])
+    return told
+
+
+@case("Produce: compression.type and the broker's timestamps, levels, a change on the way")
+def compression_and_more(session):
+    create(session, "z-time", configs={"compression.type": "gzip", "message.timestamp.type": "LogAppendTime",
+                                       "compression.gzip.level": "9"})
+    produce(session, "z-time", batch(records(3)))
+    seen = fetch(session, "z-time")["batches"]
+    told = [[each["attributes"], each["crc_holds"], each["count"]] for each in seen]
+    entry = {"ResourceType": 2, "ResourceName": "z-time",
+             "Configs": [{"Name": "compression.type", "ConfigOperation": 0, "Value": "uncompressed"}]}
+    session.ask("IncrementalAlterConfigs", 1, {"Resources": [entry], "ValidateOnly": False})
+
+    def uncompressed():
+        produce(session, "z-time", batch(records(3)))
+        return fetch(session, "z-time")["batches"][-1]["attributes"] & 7 == 0
+
+    eventually(uncompressed)
+    return told
+
+
+@case("Produce: too large, once it is stored in the topic's codec")
+def compression_grows(session):
+    create(session, "z-large", configs={"compression.type": "uncompressed", "max.message.bytes": "20000"})
+    told = [error_of(outcome(produce, session, "z-large", batch([(b"k", b"v" * size)], attributes=GZIP)))
+            for size in (19_000, 30_000)]
+    create(session, "z-small", configs={"compression.type": "gzip", "max.message.bytes": "20000"})
+    return told + [error_of(outcome(produce, session, "z-small", batch([(b"k", b"v" * 30_000)])))]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::history::{Event, History, Moment, Place, Seen, Topic};
+use crate::history::{Event, History, Moment, Place, Seen, Topic, Wanted};
 
 /// Facts that follow from the events.
 #[derive(Debug, Default)]
@@ -19,6 +19,9 @@ pub struct Facts {
     pub acked: BTreeMap<u32, (Moment, i64)>,
     /// Batches that were refused before they were appended.
     pub refused: BTreeSet<u32>,
+    /// Per partition, the highest log start that anybody was told. What lies below it may be gone;
+    /// whether it was right to move there is a property of its own.
+    pub starts: BTreeMap<Place, i64>,
 }
 
 impl Facts {
@@ -30,6 +33,7 @@ impl Facts {
         for (moment, event) in history.events.iter().enumerate() {
             match event {
                 Event::Polled(poll) => {
+                    facts.started(poll.place, poll.log_start);
                     let at = facts.seen.entry(poll.place).or_default();
                     for seen in &poll.records {
                         let known = at.entry(seen.offset).or_default();
@@ -42,6 +46,9 @@ impl Facts {
                         let log = facts.logs.entry(poll.place).or_default();
                         log.extend(poll.records.iter().map(|seen| (seen.offset, *seen)));
                     }
+                }
+                Event::Listed { place, wanted: Wanted::Earliest, offset, .. } => {
+                    facts.started(*place, *offset);
                 }
                 Event::ReadWhole(place) => {
                     facts.logs.entry(*place).or_default();
@@ -61,6 +68,17 @@ impl Facts {
             }
         }
         facts
+    }
+
+    fn started(&mut self, place: Place, start: i64) {
+        let known = self.starts.entry(place).or_default();
+        *known = start.max(*known);
+    }
+
+    /// The highest log start that anybody was told.
+    #[must_use]
+    pub fn start(&self, place: Place) -> i64 {
+        self.starts.get(&place).copied().unwrap_or(0)
     }
 
     /// Every record that any reader got, with its place.

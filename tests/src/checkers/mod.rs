@@ -16,6 +16,7 @@ mod nonmonotonic_send;
 mod partial_batch;
 mod poll;
 mod refused;
+mod retention;
 mod served_then_lost;
 mod timestamp_lookup;
 mod topics;
@@ -90,6 +91,7 @@ pub const CHECKERS: &[Checker] = &[
     refused::check,
     poll::check,
     high_watermark::check,
+    retention::check,
     timestamp_lookup::check,
     topics::check,
     consumer_groups::overlap,

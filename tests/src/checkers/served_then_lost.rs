@@ -1,4 +1,4 @@
-//! `served-then-lost`: what any reader got stays where it was.
+//! `served-then-lost`: what any reader got stays where it was, until the log starts behind it.
 
 use super::{Facts, Report, Violation};
 use crate::history::{Event, History};
@@ -11,7 +11,9 @@ pub(super) fn check(history: &History, facts: &Facts) -> Vec<Violation> {
             continue;
         }
         let log = &facts.logs[&poll.place];
-        for seen in poll.records.iter().filter(|seen| !log.contains_key(&seen.offset)) {
+        let start = facts.start(poll.place);
+        let kept = poll.records.iter().filter(|seen| seen.offset >= start);
+        for seen in kept.filter(|seen| !log.contains_key(&seen.offset)) {
             report.add(format!(
                 "{} offset {}: {:?} was read once",
                 poll.place, seen.offset, seen.name
@@ -20,7 +22,8 @@ pub(super) fn check(history: &History, facts: &Facts) -> Vec<Violation> {
     }
     for (moment, event) in history.events.iter().enumerate() {
         let Event::OutOfRange { place, from } = event else { continue };
-        if facts.deleting.get(&place.topic).is_none_or(|deleting| moment < *deleting) {
+        let deleted = facts.deleting.get(&place.topic).is_some_and(|deleting| moment >= *deleting);
+        if !deleted && *from >= facts.start(*place) {
             report.add(format!("{place}: offset {from}, once valid, is out of range"));
         }
     }

@@ -1,7 +1,7 @@
 //! Each property, broken by hand.
 
 use super::*;
-use crate::history::{Batch, Event, Place, Poll, Promise, Reader, Seen, Topic, Wanted};
+use crate::history::{Batch, Event, Place, Poll, Promise, Reader, Retention, Seen, Topic, Wanted};
 use crate::payload::RecordName;
 
 const PLACE: Place = Place { topic: Topic(1), partition: 0 };
@@ -19,6 +19,7 @@ fn batch(order: u32) -> Batch {
         order,
         count: 2,
         timestamp_ms: Some(1_000 * i64::from(order)),
+        bytes: 100,
     }
 }
 
@@ -52,9 +53,25 @@ impl Made {
             records,
             high_watermark,
             log_start: 0,
+            wall_ms: 0,
             since,
             whole,
         }));
+        self
+    }
+
+    /// The topic's limits; the first batch is gone by them, the last reading finds the second.
+    fn retained(mut self, retention: Retention) -> Self {
+        self.history.retained.insert(PLACE.topic, retention);
+        self.poll(true, 2, 4, Self::good()[2..].to_vec())
+            .starts_at(2)
+            .event(Event::ReadWhole(PLACE))
+    }
+
+    /// The last poll said that the log starts here.
+    fn starts_at(mut self, log_start: i64) -> Self {
+        let Some(Event::Polled(poll)) = self.history.events.last_mut() else { panic!() };
+        poll.log_start = log_start;
         self
     }
 
@@ -201,6 +218,37 @@ fn a_lookup_by_time_is_wrong() {
     assert!(broken(listed(2, 1_000)).is_empty());
     assert_eq!(broken(listed(3, 1_001)), ["timestamp-lookup"]);
     assert_eq!(broken(listed(-1, -1)), ["timestamp-lookup"]);
+}
+
+#[test]
+fn a_log_starts_where_its_limits_let_it() {
+    let by_size = |bytes| Retention { bytes: Some(bytes), ms: None };
+    assert!(Made::new().retained(by_size(100)).broken().is_empty());
+    assert_eq!(Made::new().retained(by_size(101)).broken(), ["retention"], "too little is left");
+    let by_age = |ms| Retention { bytes: None, ms: Some(ms) };
+    // The batch of time 1 at time 0, and a clock that is ten seconds ahead.
+    assert!(Made::new().retained(by_age(9_998)).broken().is_empty());
+    assert_eq!(Made::new().retained(by_age(9_999)).broken(), ["retention"], "too young");
+    let good = Made::new().poll(true, 2, 4, Made::good()[2..].to_vec()).starts_at(2);
+    assert_eq!(good.event(Event::ReadWhole(PLACE)).broken(), ["retention"], "it has no limits");
+    let past = Made::new().poll(false, 4, 4, vec![]).starts_at(5);
+    assert_eq!(past.broken(), ["retention"]);
+}
+
+#[test]
+fn what_lies_behind_the_log_start_is_still_missed() {
+    let limits = Retention { bytes: Some(0), ms: None };
+    let mut made = Made::new();
+    made.history.retained.insert(PLACE.topic, limits);
+    let made = made.poll(true, 2, 4, vec![]).starts_at(2).event(Event::ReadWhole(PLACE));
+    assert_eq!(made.broken(), ["lost-write"]);
+    let mut made = Made::new();
+    made.history.retained.insert(PLACE.topic, limits);
+    let made = made.poll(false, 2, 4, Made::good()[2..].to_vec()).starts_at(2);
+    let out = |from| Event::OutOfRange { place: PLACE, from };
+    assert!(made.event(out(1)).broken().is_empty());
+    let made = Made::new().retained(limits).event(out(2));
+    assert_eq!(made.broken(), ["served-then-lost"]);
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub(super) fn check(history: &History, facts: &Facts) -> Vec<Violation> {
         let first = log.values().find(|seen| seen.timestamp_ms >= *time);
         match (first, *offset) {
             (None, -1) => {}
+            // It was there, and is gone.
+            (_, found) if found >= 0 && found < facts.start(*place) => {}
             (Some(first), found) if found == first.offset && *timestamp_ms == first.timestamp_ms => {}
             // It may not have been there yet; if anybody knew it by then, it must be found.
             (Some(first), -1) if !known_before(history, place, first.offset, *since) => {}

@@ -151,6 +151,9 @@ pub fn client_main(
 /// Creates a topic, however often it takes, and tells the history.
 async fn create_topic(mut actor: Actor, topic: Topic, plan: super::TopicPlan) {
     let mut admin = Admin::new(actor.dial());
+    if let Some(retention) = plan.retention {
+        actor.history.lock().retained.insert(topic, retention);
+    }
     let new = NewTopic { name: plan.name, partitions: plan.partitions, configs: plan.configs };
     create(&mut admin, topic, &new).await;
 }
@@ -225,6 +228,7 @@ pub(super) fn make_batch(
         order: order.order,
         count: count as u16,
         timestamp_ms: (!order.append_time).then_some(timestamp_ms),
+        bytes: 0,
     };
     let number = actor.history.lock().batch(batch);
     let mut builder = BatchBuilder::new(shape.codec);
@@ -241,5 +245,7 @@ pub(super) fn make_batch(
             headers: &[],
         });
     }
-    (number, builder.build(), batch.count)
+    let bytes = builder.build();
+    actor.history.lock().batches[number as usize].bytes = bytes.len() as u32;
+    (number, bytes, batch.count)
 }

@@ -1,6 +1,8 @@
 //! A consumer that reads all partitions of a topic by assignment, and now and then seeks back or asks
 //! for offsets.
 
+use std::collections::BTreeSet;
+
 use net::wire::errors::ErrorCode;
 
 use super::actor::{Actor, find};
@@ -28,6 +30,7 @@ pub(super) async fn run(mut actor: Actor, topics: Vec<TopicPlan>, plan: Consumer
         reader,
         positions: (0..partitions as i32).map(|p| (p, 0)).collect(),
         turn: 0,
+        lost: BTreeSet::new(),
     };
     let mut consumer = Consumer::new(actor.dial());
     let mut ends: Option<Vec<i64>> = None;
@@ -43,6 +46,7 @@ pub(super) async fn run(mut actor: Actor, topics: Vec<TopicPlan>, plan: Consumer
         if reading.poll(&mut consumer, options, false).await.is_err() {
             consumer.dial().back_off().await;
         }
+        reading.find_again(&mut admin).await;
         if actor.random.chance(plan.seek_per_mille) && !produced {
             reading.seek_back(&mut actor);
         }
@@ -70,6 +74,14 @@ fn draw_wanted(actor: &mut Actor) -> Wanted {
 #[derive(Debug)]
 pub(super) struct NotNow;
 
+/// What a fetch was.
+#[derive(Clone, Copy)]
+struct Asked {
+    since: usize,
+    whole: bool,
+    wall_ms: i64,
+}
+
 /// A reader and where it is.
 pub(super) struct Reading {
     pub(super) topic: Topic,
@@ -79,6 +91,8 @@ pub(super) struct Reading {
     pub(super) positions: Vec<(i32, i64)>,
     /// Polls so far: each begins with another partition, so that a small answer starves none.
     pub(super) turn: usize,
+    /// Indexes of partitions whose position was out of range: retention may have passed it.
+    pub(super) lost: BTreeSet<usize>,
 }
 
 impl Reading {
@@ -121,6 +135,20 @@ impl Reading {
         Ok(offset)
     }
 
+    /// Goes on from the start of the log where a position was out of range, as consumers do with
+    /// `auto.offset.reset=earliest`. What cannot be asked now is asked the next time.
+    pub(super) async fn find_again(&mut self, admin: &mut Admin) {
+        for index in std::mem::take(&mut self.lost) {
+            match self.list(admin, index, Wanted::Earliest).await {
+                Ok(start) => {
+                    self.reader.assignment += 1;
+                    self.positions[index].1 = start;
+                }
+                Err(NotNow) => drop(self.lost.insert(index)),
+            }
+        }
+    }
+
     /// One fetch of all partitions.
     pub(super) async fn poll(
         &mut self,
@@ -136,8 +164,9 @@ impl Reading {
         self.turn += 1;
         let fetched = consumer.poll(&self.name, &asked, options).await;
         let mut result = Ok(());
+        let asked = Asked { since, whole, wall_ms: consumer.dial().rt.wall_ms() };
         for part in fetched.map_err(|_| NotNow)? {
-            if !self.take(&history, part, since, whole) {
+            if !self.take(&history, part, asked) {
                 result = Err(NotNow);
             }
         }
@@ -145,13 +174,15 @@ impl Reading {
     }
 
     /// Notes what came for one partition. False if nothing can come from it now.
-    fn take(&mut self, history: &Shared, part: Fetched, since: usize, whole: bool) -> bool {
+    fn take(&mut self, history: &Shared, part: Fetched, asked: Asked) -> bool {
         let place = self.place(part.partition);
-        let at = self.positions.iter_mut().find(|(partition, _)| *partition == part.partition);
-        let (_, position) = at.expect("the client answers only what was asked");
+        let index = self.positions.iter().position(|(partition, _)| *partition == part.partition);
+        let index = index.expect("the client answers only what was asked");
+        let (_, position) = &mut self.positions[index];
         if part.code != ErrorCode::NONE {
             if part.code == ErrorCode::OFFSET_OUT_OF_RANGE {
                 history.push(Event::OutOfRange { place, from: *position });
+                self.lost.insert(index);
             } else if !part.code.is_retriable() {
                 history.misbehaved("unexpected-error", format!("fetching {place}: {}", part.code));
             }
@@ -175,8 +206,9 @@ impl Reading {
             records,
             high_watermark: part.high_watermark,
             log_start: part.log_start,
-            since,
-            whole,
+            wall_ms: asked.wall_ms,
+            since: asked.since,
+            whole: asked.whole,
         }));
         true
     }

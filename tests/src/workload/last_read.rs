@@ -1,5 +1,6 @@
 //! The last reading of a partition, from its start to its end: what it finds is what the log holds.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::actor::{Actor, FOREVER};
@@ -17,7 +18,8 @@ pub(super) async fn read_whole(actor: &mut Actor, topic: Topic, name: &TopicName
     let mut consumer = Consumer::new(actor.dial());
     let reader = Reader { reader: actor.history.lock().fresh(), assignment: 0 };
     let positions = (0..partitions).map(|partition| (partition, 0)).collect();
-    let mut reading = Reading { topic, name: name.clone(), reader, positions, turn: 0 };
+    let mut reading =
+        Reading { topic, name: name.clone(), reader, positions, turn: 0, lost: BTreeSet::new() };
     for index in 0..reading.positions.len() {
         loop {
             if let Ok(start) = reading.list(&mut admin, index, Wanted::Earliest).await {
@@ -37,6 +39,7 @@ pub(super) async fn read_whole(actor: &mut Actor, topic: Topic, name: &TopicName
         if reading.poll(&mut consumer, OPTIONS, true).await.is_err() {
             actor.rt.sleep(Duration::from_millis(20)).await;
         }
+        reading.find_again(&mut admin).await;
     }
     let mut history = actor.history.lock();
     for partition in 0..partitions {

@@ -6,7 +6,7 @@ use engine::batch::Codec;
 use engine::rt::sim::Random;
 
 use crate::client::FetchOptions;
-use crate::history::Promise;
+use crate::history::{Promise, Retention};
 
 /// How much happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct TopicPlan {
     pub configs: Vec<(&'static str, String)>,
     /// The broker sets the timestamps.
     pub append_time: bool,
+    /// What the broker may remove of it; nothing by default.
+    pub retention: Option<Retention>,
 }
 
 /// What the batches of a producer look like.
@@ -160,7 +162,36 @@ fn draw_topic(number: usize, small: bool, random: &mut Random) -> TopicPlan {
     if append_time {
         configs.push(("message.timestamp.type", "LogAppendTime".to_owned()));
     }
-    TopicPlan { name: format!("topic-{number}"), partitions, configs, append_time }
+    let retention = draw_retention(&mut random.fork(RETENTION), &mut configs);
+    TopicPlan { name: format!("topic-{number}"), partitions, configs, append_time, retention }
+}
+
+/// A stream of chance of its own.
+const RETENTION: u64 = 31;
+
+/// In some topics old segments go, and segments are small by being short.
+fn draw_retention(
+    random: &mut Random,
+    configs: &mut Vec<(&'static str, String)>,
+) -> Option<Retention> {
+    if !random.chance(400) {
+        return None;
+    }
+    let by_size = random.chance(600);
+    let retention = Retention {
+        bytes: by_size.then(|| random.range(0..60_000)),
+        ms: (!by_size || random.chance(200)).then(|| random.range(100..12_000) as i64),
+    };
+    let text = |limit: Option<i64>| limit.unwrap_or(-1).to_string();
+    let delay = [0, 40, 60_000][random.index(3)];
+    configs.extend([
+        ("retention.bytes", text(retention.bytes.map(|bytes| bytes as i64))),
+        ("retention.ms", text(retention.ms)),
+        ("segment.ms", random.range(20..600).to_string()),
+        ("segment.jitter.ms", random.range(0..20).to_string()),
+        ("file.delete.delay.ms", delay.to_string()),
+    ]);
+    Some(retention)
 }
 
 /// The smallest `segment.bytes` that Kafka accepts (KIP-1030).

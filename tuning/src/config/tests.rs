@@ -121,7 +121,8 @@ fn wrong_values_are_refused_with_the_way_out() {
         "invalid value 'compact,squash' for cleanup.policy: must be a comma-separated list of \
          compact, delete"
     );
-    assert!(says("compression.type", "zstd").starts_with("compression.type can only be producer"));
+    let tiered = says("remote.storage.enable", "true");
+    assert!(tiered.starts_with("remote.storage.enable can only be false"), "{tiered}");
     assert!(says("min.insync.replicas", "0").contains("at least 1"));
     assert!(says("min.cleanable.dirty.ratio", "NaN").contains("from 0 to 1"));
 }

@@ -64,6 +64,10 @@ pub struct TopicConfig {
     pub timestamp_after_max_ms: i64,
     /// `compression.type`.
     pub compression: Compression,
+    /// `compression.gzip.level`; `None` is the codec's default.
+    pub compression_gzip_level: Option<i32>,
+    /// `compression.zstd.level`.
+    pub compression_zstd_level: i32,
     /// `delete.retention.ms`.
     pub delete_retention_ms: u64,
     /// `min.compaction.lag.ms`.
@@ -116,6 +120,9 @@ impl TopicConfig {
             timestamp_before_max_ms: read.i64("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: read.i64("message.timestamp.after.max.ms"),
             compression: compression(&read.text("compression.type")),
+            compression_gzip_level: Some(read.i64("compression.gzip.level") as i32)
+                .filter(|level| *level > 0),
+            compression_zstd_level: read.i64("compression.zstd.level") as i32,
             delete_retention_ms: read.u64("delete.retention.ms"),
             compaction_lag_min_ms: read.u64("min.compaction.lag.ms"),
             compaction_lag_max_ms: read.u64("max.compaction.lag.ms"),

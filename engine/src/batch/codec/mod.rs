@@ -71,7 +71,8 @@ impl fmt::Display for Codec {
     }
 }
 
-/// Compresses `input` whole; `level` is the codec's own (gzip 1 to 9, zstd 1 to 22), `None` its default.
+/// Compresses `input` whole; `level` is the codec's own (gzip 1 to 9, zstd -131072 to 22), `None` its
+/// default.
 ///
 /// For clients and tests, and for brokers that recompress. Snappy and lz4 have no level here.
 ///

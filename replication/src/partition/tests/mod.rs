@@ -5,6 +5,7 @@ mod appends;
 mod faults;
 mod lifecycle;
 mod reads;
+mod retention;
 mod shards;
 
 use std::path::Path;
@@ -71,7 +72,7 @@ impl Broker {
             shard: ShardId(0),
             shard_count: 1,
             limits,
-            file: Arc::new(ConfigMap::new()),
+            file: Arc::new(config_file()),
         };
         let service = PartitionService::start(rt, store.clone(), config);
         let broker = Self { rt: rt.clone(), quorum, store, service };
@@ -198,6 +199,12 @@ impl Broker {
         self.store.close().await.unwrap();
         self.quorum.close().await;
     }
+}
+
+/// Records in tests are of 1970, and stay; what is to go says so.
+fn config_file() -> ConfigMap {
+    let rows = [("log.retention.ms", "-1"), ("log.retention.check.interval.ms", "10000")];
+    rows.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 async fn open_quorum(rt: &Rt, limits: &Limits) -> Quorum {

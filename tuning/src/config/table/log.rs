@@ -48,35 +48,32 @@ pub(super) const TABLE: &[ConfigDef] = &[
     )
     .read_only()
     .not_yet("a failed directory stops its partitions at once."),
-    stands_in!("log.cleanup.policy", Kind::List(&["compact", "delete"]), "delete", "cleanup.policy").not_yet(why::RETENTION),
-    stands_in!("log.retention.ms", Kind::long(-1), unset, "retention.ms", ", before log.retention.minutes.").not_yet(why::RETENTION),
-    stands_in!("log.retention.minutes", Kind::int(-1), unset, "retention.ms", " in minutes, before log.retention.hours.").read_only().not_yet(why::RETENTION),
-    stands_in!("log.retention.hours", Kind::int(-1), "168", "retention.ms in hours").read_only().not_yet(why::RETENTION),
-    stands_in!("log.retention.bytes", Kind::long(-1), "-1", "retention.bytes").not_yet(why::RETENTION),
+    stands_in!("log.cleanup.policy", Kind::List(&["compact", "delete"]), "delete", "cleanup.policy").not_yet("compact compacts nothing."),
+    stands_in!("log.retention.ms", Kind::long(-1), unset, "retention.ms", ", before log.retention.minutes."),
+    stands_in!("log.retention.minutes", Kind::int(-1), unset, "retention.ms", " in minutes, before log.retention.hours.").read_only(),
+    stands_in!("log.retention.hours", Kind::int(-1), "168", "retention.ms in hours").read_only(),
+    stands_in!("log.retention.bytes", Kind::long(-1), "-1", "retention.bytes"),
     ConfigDef::broker(
         "log.retention.check.interval.ms",
         Kind::long(1),
         "300000",
         "How often retention looks for segments to delete, in milliseconds.",
     )
-    .read_only().not_yet(why::RETENTION),
+    .read_only(),
     stands_in!("log.segment.bytes", Kind::int(1 << 20), "1073741824", "segment.bytes"),
-    stands_in!("log.roll.ms", Kind::long(1), unset, "segment.ms", ", before log.roll.hours.").not_yet(why::ROLL_BY_AGE),
-    stands_in!("log.roll.hours", Kind::int(1), "168", "segment.ms in hours").read_only().not_yet(why::ROLL_BY_AGE),
-    stands_in!("log.roll.jitter.ms", Kind::long(0), unset, "segment.jitter.ms", ", before log.roll.jitter.hours.").not_yet(why::ROLL_BY_AGE),
-    stands_in!("log.roll.jitter.hours", Kind::int(0), "0", "segment.jitter.ms in hours").read_only().not_yet(why::ROLL_BY_AGE),
+    stands_in!("log.roll.ms", Kind::long(1), unset, "segment.ms", ", before log.roll.hours."),
+    stands_in!("log.roll.hours", Kind::int(1), "168", "segment.ms in hours").read_only(),
+    stands_in!("log.roll.jitter.ms", Kind::long(0), unset, "segment.jitter.ms", ", before log.roll.jitter.hours."),
+    stands_in!("log.roll.jitter.hours", Kind::int(0), "0", "segment.jitter.ms in hours").read_only(),
     stands_in!("message.max.bytes", Kind::int(0), "1048588", "max.message.bytes"),
     stands_in!("log.message.timestamp.type", Kind::Enum(&["CreateTime", "LogAppendTime"]), "CreateTime", "message.timestamp.type"),
     stands_in!("log.message.timestamp.before.max.ms", Kind::long(0), "9223372036854775807", "message.timestamp.before.max.ms"),
     stands_in!("log.message.timestamp.after.max.ms", Kind::long(0), "3600000", "message.timestamp.after.max.ms"),
-    stands_in!("compression.type", Kind::Enum(&["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"]), "producer", "compression.type")
-        .default_only("batches are stored as they came, recompression is not built."),
-    stands_in!("compression.gzip.level", Kind::Int { min: 1, max: 9, also: Some(-1) }, "-1", "compression.gzip.level")
-        .no_op("batches are stored as they came."),
+    stands_in!("compression.type", Kind::Enum(&["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"]), "producer", "compression.type"),
+    stands_in!("compression.gzip.level", Kind::Int { min: 1, max: 9, also: Some(-1) }, "-1", "compression.gzip.level"),
     stands_in!("compression.lz4.level", Kind::int_in(1, 17), "9", "compression.lz4.level")
-        .no_op("batches are stored as they came."),
-    stands_in!("compression.zstd.level", Kind::int_in(-131_072, 22), "3", "compression.zstd.level")
-        .no_op("batches are stored as they came."),
+        .no_op("lz4 is written at its one fast level."),
+    stands_in!("compression.zstd.level", Kind::int_in(-131_072, 22), "3", "compression.zstd.level"),
     ConfigDef::broker(
         "log.flush.interval.messages",
         Kind::long(1),
@@ -103,8 +100,7 @@ pub(super) const TABLE: &[ConfigDef] = &[
     )
     .read_only()
     .no_op("recovery starts from the journal's checkpoint."),
-    stands_in!("log.segment.delete.delay.ms", Kind::long(0), "60000", "file.delete.delay.ms")
-        .no_op("a file goes as soon as the last reader has left it."),
+    stands_in!("log.segment.delete.delay.ms", Kind::long(0), "60000", "file.delete.delay.ms"),
     stands_in!("log.index.interval.bytes", Kind::int(0), "4096", "index.interval.bytes"),
     stands_in!("log.index.size.max.bytes", Kind::int(4), "10485760", "segment.index.bytes")
         .no_op("the index is as long as its segment needs."),

@@ -31,8 +31,6 @@ mod why {
     pub(super) const REPLICATION: &str = "replication between brokers is not built.";
     pub(super) const QUOTAS: &str = "quotas are not built.";
     pub(super) const REMOVED: &str = "Kafka 4.0 removed the key; older tools still set it.";
-    pub(super) const RETENTION: &str = "retention is not built; nothing is deleted by age or size.";
-    pub(super) const ROLL_BY_AGE: &str = "segments roll by size only.";
     pub(super) const RELAXED: &str =
         "every batch is on disk before it is acknowledged, whatever this says.";
     pub(super) const CLEANER: &str =

@@ -15,7 +15,7 @@ pub(super) const TABLE: &[ConfigDef] = &[
          records without a key are refused.",
     )
     .synonyms(&[same("log.cleanup.policy")])
-    .not_yet("nothing is deleted or compacted; records without a key are refused all the same."),
+    .not_yet("compact compacts nothing; records without a key are refused all the same."),
     ConfigDef::topic(
         "retention.ms",
         Kind::long(-1),
@@ -26,16 +26,14 @@ pub(super) const TABLE: &[ConfigDef] = &[
         same("log.retention.ms"),
         minutes("log.retention.minutes"),
         hours("log.retention.hours"),
-    ])
-    .not_yet(why::RETENTION),
+    ]),
     ConfigDef::topic(
         "retention.bytes",
         Kind::long(-1),
         "-1",
         "Size of a partition above which its oldest segments may be deleted, in bytes; -1 for no limit.",
     )
-    .synonyms(&[same("log.retention.bytes")])
-    .not_yet(why::RETENTION),
+    .synonyms(&[same("log.retention.bytes")]),
     ConfigDef::topic(
         "segment.bytes",
         Kind::int(1 << 20),
@@ -51,16 +49,14 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "Age at which a partition starts a new segment file even when the old one is not full, in \
          milliseconds.",
     )
-    .synonyms(&[same("log.roll.ms"), hours("log.roll.hours")])
-    .not_yet(why::ROLL_BY_AGE),
+    .synonyms(&[same("log.roll.ms"), hours("log.roll.hours")]),
     ConfigDef::topic(
         "segment.jitter.ms",
         Kind::long(0),
         "0",
         "At most so much is taken from segment.ms at random, so that partitions do not all roll at once.",
     )
-    .synonyms(&[same("log.roll.jitter.ms"), hours("log.roll.jitter.hours")])
-    .not_yet(why::ROLL_BY_AGE),
+    .synonyms(&[same("log.roll.jitter.ms"), hours("log.roll.jitter.hours")]),
     ConfigDef::topic(
         "max.message.bytes",
         Kind::int(0),
@@ -113,16 +109,14 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "producer",
         "How batches are stored: producer keeps them as they came, every other word recompresses them.",
     )
-    .synonyms(&[same("compression.type")])
-    .default_only("batches are stored as they came, recompression is not built."),
+    .synonyms(&[same("compression.type")]),
     ConfigDef::topic(
         "compression.gzip.level",
         Kind::Int { min: 1, max: 9, also: Some(-1) },
         "-1",
         "Level for compression.type=gzip; -1 is the codec's own default.",
     )
-    .synonyms(&[same("compression.gzip.level")])
-    .no_op("batches are stored as they came."),
+    .synonyms(&[same("compression.gzip.level")]),
     ConfigDef::topic(
         "compression.lz4.level",
         Kind::int_in(1, 17),
@@ -130,15 +124,14 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "Level for compression.type=lz4.",
     )
     .synonyms(&[same("compression.lz4.level")])
-    .no_op("batches are stored as they came."),
+    .no_op("lz4 is written at its one fast level."),
     ConfigDef::topic(
         "compression.zstd.level",
         Kind::int_in(-131_072, 22),
         "3",
         "Level for compression.type=zstd.",
     )
-    .synonyms(&[same("compression.zstd.level")])
-    .no_op("batches are stored as they came."),
+    .synonyms(&[same("compression.zstd.level")]),
     ConfigDef::topic(
         "delete.retention.ms",
         Kind::long(0),
@@ -195,10 +188,10 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "file.delete.delay.ms",
         Kind::long(0),
         "60000",
-        "How long a deleted segment's file stays on disk, in milliseconds.",
+        "How long a deleted segment's file stays on disk, in milliseconds. A full disk and a clean stop end \
+         the wait. The files of a deleted topic go at once.",
     )
-    .synonyms(&[same("log.segment.delete.delay.ms")])
-    .no_op("a file goes as soon as the last reader has left it."),
+    .synonyms(&[same("log.segment.delete.delay.ms")]),
     ConfigDef::topic(
         "index.interval.bytes",
         Kind::int(0),

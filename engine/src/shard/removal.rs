@@ -1,0 +1,112 @@
+//! Files of segments that left their log: how long they stay, and that they go.
+//!
+//! A reader that has such a file open keeps it, so the wait (`file.delete.delay.ms`) is for people and
+//! for tools that look at a data directory. It ends early when the disk is full, and at a clean stop. What
+//! cannot be removed is tried again later; a stop that leaves some is not a clean one, so that the next
+//! start looks for them.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Inner;
+use crate::journal::entry::SegmentName;
+use crate::log::segment::{Segment, log_file_name, partition_dir, side_file_name};
+use crate::rt::sync::first_of;
+use crate::rt::{Errno, Monotonic};
+use crate::types::PartitionId;
+
+/// How long a file is left alone that could not be removed.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// A segment whose files are to go. Ordered by when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Removal {
+    due: Monotonic,
+    id: PartitionId,
+    segment: SegmentName,
+}
+
+impl Inner {
+    /// Notes segments whose removal from the log is durable.
+    pub(super) fn remove_segments_later(&self, id: PartitionId, gone: &[Segment]) {
+        if gone.is_empty() {
+            return;
+        }
+        let delay_ms = {
+            let slots = self.slots.borrow();
+            slots.get(&id).map_or(0, |slot| slot.log.settings.file_delete_delay_ms)
+        };
+        // A thousand years are as good as any longer time.
+        let delay = Duration::from_millis(delay_ms.min(1 << 45));
+        let due = self.rt.now() + delay;
+        let removals = gone.iter().map(|s| Removal { due, id, segment: s.record.name });
+        self.removals.borrow_mut().extend(removals);
+        self.removals_news.notify_all();
+    }
+
+    /// Removes what is due, one segment at a time, until the store stops.
+    pub(super) async fn removal_loop(self: Rc<Self>) {
+        loop {
+            let news = self.removals_news.listen();
+            if self.stopped.get() {
+                return;
+            }
+            let next = self.removals.borrow().first().copied();
+            match next {
+                None => news.await,
+                Some(removal) if removal.due > self.rt.now() => {
+                    first_of(news, self.rt.sleep_until(removal.due)).await;
+                }
+                Some(removal) => self.remove(removal).await,
+            }
+        }
+    }
+
+    /// Removes everything that waits, due or not; tries once. Whether anything waited.
+    pub(super) async fn remove_all_now(&self) -> bool {
+        let waiting = self.removals.borrow().clone();
+        let any = !waiting.is_empty();
+        let dirs: BTreeSet<PartitionId> = waiting.iter().map(|removal| removal.id).collect();
+        for removal in waiting {
+            self.remove(removal).await;
+        }
+        for id in dirs {
+            // A power cut may bring the names back otherwise, and nobody looks after a clean stop.
+            let synced = self.rt.sync_dir(&partition_dir(&self.data_dir, id)).await;
+            if let Err(errno) = synced
+                && errno != Errno::ENOENT
+            {
+                tracing::warn!(%id, %errno, "removed segment files may come back");
+            }
+        }
+        any
+    }
+
+    async fn remove(&self, removal: Removal) {
+        let Removal { id, segment, .. } = removal;
+        let unlinked = self.unlink_segment(id, segment).await;
+        self.removals.borrow_mut().remove(&removal);
+        if let Err(errno) = unlinked {
+            tracing::warn!(%id, base = %segment.base, %errno, "a segment's files stay for now");
+            let due = self.rt.now() + RETRY_AFTER;
+            self.removals.borrow_mut().insert(Removal { due, ..removal });
+        }
+    }
+
+    /// Removes a segment's files, as far as there are any.
+    pub(super) async fn unlink_segment(
+        &self,
+        id: PartitionId,
+        segment: SegmentName,
+    ) -> Result<(), Errno> {
+        let dir = partition_dir(&self.data_dir, id);
+        for file in [log_file_name(segment), side_file_name(segment)] {
+            match self.rt.unlink(&dir.join(file)).await {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
+    }
+}
