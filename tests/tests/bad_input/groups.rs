@@ -66,10 +66,9 @@ fn join(conn: &mut Conn, group_id: &str, metadata: &[u8]) -> (String, i32) {
 }
 
 fn sync(conn: &mut Conn, group_id: &str, member: &(String, i32), to: &[&str]) -> ErrorCode {
-    let assignments = to.iter().map(|&member_id| SyncGroupRequestAssignment {
-        member_id,
-        assignment: &[1, 2, 3],
-    });
+    let assignments = to
+        .iter()
+        .map(|&member_id| SyncGroupRequestAssignment { member_id, assignment: &[1, 2, 3] });
     let request = SyncGroupRequest {
         group_id,
         generation_id: member.1,
@@ -178,8 +177,12 @@ fn assignments_for_strangers_and_metadata_that_is_no_subscription() {
     broker.create_topic("t", &[]);
     let mut conn = broker.connect();
     // A version, and a count of topics that is not there.
-    let lies: [&[u8]; 4] =
-        [b"", &[0, 0], &[0, 0, 0x7f, 0xff, 0xff, 0xff], &[0xff, 0xff, 0, 0, 0, 1, 0x7f, 0xff, b't']];
+    let lies: [&[u8]; 4] = [
+        b"",
+        &[0, 0],
+        &[0, 0, 0x7f, 0xff, 0xff, 0xff],
+        &[0xff, 0xff, 0, 0, 0, 1, 0x7f, 0xff, b't'],
+    ];
     for (number, metadata) in lies.into_iter().enumerate() {
         let group = format!("liar-{number}");
         let member = join(&mut conn, &group, metadata);
