@@ -175,8 +175,8 @@ fn draw_limits(random: &mut Random) -> Limits {
 mod tests {
     use super::*;
     use crate::nemesis::Weather;
-    use crate::run::{RunOptions, converge, judge};
-    use crate::workload::{Plan, TopicPlan};
+    use crate::run::{RunOptions, converge, judge, run};
+    use crate::workload::{Plan, Size, TopicPlan};
 
     /// A node once stood still for good when as many clients of shard 0 created topics as the mesh has
     /// credits: each of their requests held one of the way from shard 0 to itself, and waited for an
@@ -206,6 +206,31 @@ mod tests {
             converge(cluster, "creating topics");
         });
         assert_eq!(verdict.violations, []);
+    }
+
+    /// Whether a reader was told of a log that does not start at its beginning.
+    fn saw_a_start(events: &[String]) -> bool {
+        let starts = events.iter().filter_map(|line| line.split_once("log start "));
+        let starts = starts.filter_map(|(_, rest)| rest.split(',').next()?.parse::<i64>().ok());
+        starts.into_iter().any(|start| start > 0)
+    }
+
+    /// The worlds would say nothing about retention if it never came to take a segment in them.
+    #[test]
+    fn in_some_worlds_retention_takes_segments() {
+        let mut tried = 0;
+        let seeds = (0..60).filter(|seed| {
+            let plan = Plan::draw(Size::Usual, &mut Random::new(*seed).fork(crate::run::PLAN));
+            plan.topics.iter().any(|topic| topic.retention.is_some())
+        });
+        let found = seeds.take(10).find(|seed| {
+            tried += 1;
+            let options = RunOptions::product(*seed, Weather::Calm);
+            let verdict = run(&RunOptions { trace_text: true, ..options });
+            assert_eq!(verdict.violations, [], "seed {seed}");
+            saw_a_start(&verdict.events)
+        });
+        assert!(found.is_some(), "of {tried} worlds");
     }
 
     #[test]

@@ -161,7 +161,7 @@ fn sentence(panic: &(dyn Any + Send)) -> String {
 }
 
 // Streams of chance, one per part, so that one part's draws do not shift another's.
-const PLAN: u64 = 11;
+pub(crate) const PLAN: u64 = 11;
 const NEMESIS: u64 = 12;
 const ACTORS: u64 = 13;
 const LAST: u64 = 14;

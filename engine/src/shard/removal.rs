@@ -37,9 +37,7 @@ impl Inner {
             let slots = self.slots.borrow();
             slots.get(&id).map_or(0, |slot| slot.log.settings.file_delete_delay_ms)
         };
-        // A thousand years are as good as any longer time.
-        let delay = Duration::from_millis(delay_ms.min(1 << 45));
-        let due = self.rt.now() + delay;
+        let due = self.rt.now() + Duration::from_millis(delay_ms);
         let removals = gone.iter().map(|s| Removal { due, id, segment: s.record.name });
         self.removals.borrow_mut().extend(removals);
         self.removals_news.notify_all();

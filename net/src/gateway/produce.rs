@@ -202,13 +202,12 @@ fn append(
     let info = batch::check(records, &rules).map_err(|error| refused(&error))?;
     check_transaction(terms, &info)?;
     let id = PartitionId { topic: TopicId(topic.id.0), index };
-    let (info, loan) = match stored_codec(&config).filter(|(codec, _)| *codec != info.codec) {
-        Some(wanted) => recompressed(terms, records, &info, wanted, &rules)?,
-        None => {
-            let range = range_in(terms.frame, records).expect("records are a slice of their frame");
-            (info, terms.frame.slice(range).lend())
-        }
-    };
+    let wanted = stored_codec(&config).filter(|(codec, _)| *codec != info.codec);
+    let stored = wanted.map(|wanted| recompressed(terms, records, &info, wanted, &rules));
+    let (info, loan) = stored.transpose()?.flatten().unwrap_or_else(|| {
+        let range = range_in(terms.frame, records).expect("records are a slice of their frame");
+        (info, terms.frame.slice(range).lend())
+    });
     let call = AppendCall { id, info, acks: terms.acks, timeout_ms: terms.timeout_ms };
     Ok(terms.gateway.shards().partition(id, PartitionRequest::Append(call, loan)))
 }
@@ -242,22 +241,21 @@ fn stored_codec(config: &TopicConfig) -> Option<(Codec, Option<i32>)> {
     }
 }
 
-/// The batch in the codec that its topic wants, in memory of its own instead of the frame's.
+/// The batch in the codec that its topic wants, in memory of its own instead of the frame's. `None` when
+/// there is no memory for it: it is then stored as it came, for refusing it here would let the producer's
+/// next batch, which may need none, get ahead of it.
 fn recompressed(
     terms: &Terms<'_>,
     records: &[u8],
     info: &BatchInfo,
     (codec, level): (Codec, Option<i32>),
     rules: &Rules,
-) -> Result<(BatchInfo, Lent), Refused> {
+) -> Result<Option<(BatchInfo, Lent)>, Refused> {
     let (stored, info) =
         batch::recompress(records, info, codec, level, rules).map_err(|error| refused(&error))?;
-    let Ok(mut buffer) = terms.gateway.rt().arena().alloc(stored.len()) else {
-        // As for everything that finds no room: the client tries again.
-        return Err(errors::partition(&PartitionError::Busy).into());
-    };
+    let Ok(mut buffer) = terms.gateway.rt().arena().alloc(stored.len()) else { return Ok(None) };
     buffer[..stored.len()].copy_from_slice(&stored);
-    Ok((info, buffer.freeze().slice(0..stored.len()).lend()))
+    Ok(Some((info, buffer.freeze().slice(0..stored.len()).lend())))
 }
 
 fn rules(terms: &Terms<'_>, config: &TopicConfig) -> Rules {
