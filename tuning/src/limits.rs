@@ -73,7 +73,7 @@ limits! {
     fetch_response_bytes_max: u32 = 55 * MIB as u32, extreme 2 * MIB as u32;
         "Largest fetch answer, in bytes (fetch.max.bytes). Partitions that find no room come in the next answer; the first batch is always whole."
     fetch_session_partitions_per_shard_max: u32 = 100_000, extreme 3;
-        "Partitions that the fetch sessions of one shard remember together, some 200 bytes each. At the limit sessions that were not used for long are closed; then a client gets no session, and one whose session outgrows it makes a full fetch."
+        "Partitions that the fetch sessions of one shard remember together, some 200 bytes each besides the names of their topics. At the limit sessions that were not used for long are closed; then a client gets no session, and one whose session outgrows it makes a full fetch."
     journal_file_bytes_first: u64 = 8 * MIB, extreme MIB;
         "Size of the first file of a journal, in bytes: written whole before a new shard serves."
     journal_file_bytes: u64 = 64 * MIB, extreme MIB;
