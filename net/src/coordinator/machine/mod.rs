@@ -354,6 +354,24 @@ impl Coordinator {
     }
 }
 
+#[cfg(test)]
+impl Coordinator {
+    /// Members looked at one by one so far.
+    fn visits(&self) -> u64 {
+        self.groups.values().map(|group| group.visits).sum()
+    }
+
+    /// Deadlines set or cancelled so far.
+    fn deadlines_moved(&self) -> u64 {
+        self.timers.moves()
+    }
+
+    /// Deadlines that are set.
+    fn deadlines(&self) -> usize {
+        self.timers.len()
+    }
+}
+
 /// A random UUID (version 4) as text.
 fn random_id(random: &mut dyn FnMut() -> u64) -> String {
     let mut bytes = [0; 16];

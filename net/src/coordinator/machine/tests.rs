@@ -1,1 +1,12 @@
+//! Tests of the coordinator: one file per subject, `support` beside them.
 
+mod admin;
+mod cost;
+mod join;
+mod leave;
+mod load;
+mod offsets;
+mod retention;
+mod statics;
+mod support;
+mod sync;
