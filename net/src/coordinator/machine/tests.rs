@@ -2,6 +2,7 @@
 
 mod admin;
 mod cost;
+mod history;
 mod join;
 mod leave;
 mod load;

@@ -73,7 +73,9 @@ impl World {
 
     /// What somebody finds who loads what is durable now.
     pub(super) fn reloaded(&self) -> Self {
-        Self::from_log(self.settings.clone(), self.log.clone(), self.now_ms)
+        let mut after = Self::from_log(self.settings.clone(), self.log.clone(), self.now_ms);
+        after.random = self.random.wrapping_add(1);
+        after
     }
 
     pub(super) fn now(&self) -> Now {
