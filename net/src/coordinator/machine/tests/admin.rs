@@ -131,6 +131,25 @@ fn a_group_whose_deletion_fails_is_what_it_was() {
 }
 
 #[test]
+fn a_group_whose_deletion_fails_keeps_its_generation_past_a_commit() {
+    let mut world = World::new();
+    let (ids, generation) = world.stable(1);
+    world.ask(leave(&[(&ids[0], None)]));
+    world.writes_at_once = false;
+    world.send(GroupRequest::DeleteGroups(vec!["g".to_owned()]));
+    world.send(GroupRequest::CommitOffsets(commit(7)));
+    world.write(Err(WriteError::NotAvailable));
+    world.write(Ok(()));
+    world.writes_at_once = true;
+    for mut world in [world.reloaded(), world] {
+        let ticket = world.send(GroupRequest::Join(join("")));
+        world.advance(DELAY_MS);
+        assert_eq!(world.joined(ticket).generation_id, generation + 2);
+        assert_eq!(world.offset("t"), 7);
+    }
+}
+
+#[test]
 fn a_commit_that_is_being_written_is_deleted_with_its_group() {
     let mut world = World::new();
     world.writes_at_once = false;

@@ -265,7 +265,7 @@ impl History {
             session_timeout_ms: 6_000,
             protocols,
             requires_known_member_id: client.instance.is_none(),
-            may_skip_assignment: client.flavour % 3 == 0,
+            may_skip_assignment: client.flavour.is_multiple_of(3),
             ..join(&client.id)
         };
         client.owned = None;
@@ -408,7 +408,7 @@ impl History {
                     self.refused(index, refused.error);
                 }
             }
-            GroupReply::Sync(Ok(synced)) => self.synced(index, synced.assignment),
+            GroupReply::Sync(Ok(synced)) => self.synced(index, &synced.assignment),
             GroupReply::Sync(Err(error)) => self.refused(index, error),
             other => panic!("seed {}: not an answer to that: {other:?}", self.seed),
         }
@@ -425,7 +425,7 @@ impl History {
         client.next = Next::Sync;
     }
 
-    fn synced(&mut self, index: usize, assignment: Bytes) {
+    fn synced(&mut self, index: usize, assignment: &Bytes) {
         let seed = self.seed;
         let client = &mut self.clients[index];
         client.next = Next::Consume;
@@ -444,7 +444,7 @@ impl History {
         let is_own = |id: &String| {
             client.ids.contains(id) || prefix.as_ref().is_some_and(|prefix| id.starts_with(prefix))
         };
-        let own = given.iter().any(|(id, bytes)| *bytes == assignment && is_own(id));
+        let own = given.iter().any(|(id, bytes)| bytes == assignment && is_own(id));
         assert!(own, "seed {seed}: {text} was not given to {:?}", client.ids);
         self.happened.assignments += 1;
         let first = *self.decided.entry(*generation).or_insert(decision);

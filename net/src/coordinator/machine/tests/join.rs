@@ -120,6 +120,16 @@ fn a_dynamic_member_is_given_an_id_to_come_back_with() {
 }
 
 #[test]
+fn a_given_id_is_no_static_members() {
+    let mut world = World::new();
+    let id = given_id(&mut world, wants_id(""));
+    let call = JoinCall { member_id: id.clone(), ..static_join("i") };
+    assert_eq!(world.join_error(call.clone()), GroupError::UnknownMemberId);
+    world.send(GroupRequest::Join(static_join("i")));
+    assert_eq!(world.join_error(call), GroupError::FencedInstanceId);
+}
+
+#[test]
 fn a_given_id_lasts_for_the_session_timeout() {
     let mut world = World::new();
     let id = given_id(&mut world, wants_id(""));

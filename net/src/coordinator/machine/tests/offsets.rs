@@ -187,14 +187,21 @@ fn texts_and_numbers_of_offsets_are_limited() {
         metadata: Some(text.to_owned()),
     };
     // Kafka counts UTF-16 units.
-    let partitions =
-        vec![with("ΩΩΩΩ", 0), with("12345", 1), with("", 2), with("", 3), with("", 4), with("", 0)];
+    let partitions = vec![
+        with("ΩΩΩΩ", 0),
+        with("12345", 1),
+        with("", 2),
+        with("", 3),
+        with("", 4),
+        with("", 4),
+        with("", 0),
+    ];
     let topics = vec![CommitTopic { name: "t".to_owned(), topic_id: [0; 16], partitions }];
     let outcomes = world.commit(CommitCall { topics, ..commit(0) }).expect("some are committed");
     let outcomes: Vec<_> = outcomes[0].partitions.iter().map(|one| one.1).collect();
     let (long, full) =
         (Err(GroupError::OffsetMetadataTooLarge), Err(GroupError::InvalidCommitOffsetSize));
-    assert_eq!(outcomes, [Ok(()), long, Ok(()), Ok(()), full, Ok(())]);
+    assert_eq!(outcomes, [Ok(()), long, Ok(()), Ok(()), full, full, Ok(())]);
     assert!(outcome(world.commit(commit(2))).is_ok(), "known ones go on");
     assert_eq!(outcome(world.commit(commit_of("g", "u", 0, 2))), full);
     assert_eq!(world.machine.counts().offsets, 3);
