@@ -22,12 +22,16 @@ impl ClassicGroup {
         turn: &mut Turn<'_>,
     ) {
         if let Err(error) = self.admit(call, turn) {
-            return turn.answer(ticket, join_refused(error, &call.member_id));
+            let has_no_place = error == GroupError::GroupMaxSizeReached;
+            let id = if has_no_place { "" } else { &*call.member_id };
+            return turn.answer(ticket, join_refused(error, id));
         }
+        // Ids are given out to dynamic members only.
+        let is_dynamic = call.group_instance_id.is_none();
         if call.member_id.is_empty() {
-            self.join_new(call, ticket, Arc::from(member_id), turn);
-        } else if self.pending.contains_key(&*call.member_id) {
-            self.join_first(call, ticket, Arc::from(&*call.member_id), turn);
+            self.join_new(call, ticket, &Arc::from(member_id), turn);
+        } else if is_dynamic && self.pending.contains_key(&*call.member_id) {
+            self.join_first(call, ticket, &Arc::from(&*call.member_id), turn);
         } else {
             self.join_again(call, ticket, turn);
         }
@@ -74,7 +78,7 @@ impl ClassicGroup {
         &mut self,
         call: &JoinCall,
         ticket: Ticket,
-        member_id: Arc<str>,
+        member_id: &Arc<str>,
         turn: &mut Turn<'_>,
     ) {
         let instance = call.group_instance_id.as_deref();
@@ -94,16 +98,16 @@ impl ClassicGroup {
         &mut self,
         call: &JoinCall,
         ticket: Ticket,
-        member_id: Arc<str>,
+        member_id: &Arc<str>,
         turn: &mut Turn<'_>,
     ) {
         if self.pending.len() >= turn.settings.members_max {
             return turn.answer(ticket, join_refused(GroupError::GroupMaxSizeReached, ""));
         }
-        let timer = Timer::Pending { group: Arc::clone(&self.id), member: Arc::clone(&member_id) };
+        let timer = Timer::Pending { group: Arc::clone(&self.id), member: Arc::clone(member_id) };
         let after = Duration::from_millis(call.session_timeout_ms.max(0) as u64);
-        let reply = join_refused(GroupError::MemberIdRequired, &member_id);
-        self.pending.insert(member_id, turn.set(after, timer));
+        let reply = join_refused(GroupError::MemberIdRequired, member_id);
+        self.pending.insert(Arc::clone(member_id), turn.set(after, timer));
         turn.answer(ticket, reply);
     }
 
@@ -112,13 +116,13 @@ impl ClassicGroup {
         &mut self,
         call: &JoinCall,
         ticket: Ticket,
-        member_id: Arc<str>,
+        member_id: &Arc<str>,
         turn: &mut Turn<'_>,
     ) {
-        self.forget_pending(&member_id, turn);
+        self.forget_pending(member_id, turn);
         self.initial.somebody_joined = true;
-        self.add(Arc::clone(&member_id), Member::joining(call, ticket));
-        self.expect_within(&member_id, FIRST_JOIN_WAIT_MAX, turn);
+        self.add(Arc::clone(member_id), Member::joining(call, ticket));
+        self.expect_within(member_id, FIRST_JOIN_WAIT_MAX, turn);
         let reason = call.reason.as_deref().unwrap_or("a new member");
         self.rebalance_or_complete(reason, turn);
     }

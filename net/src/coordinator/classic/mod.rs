@@ -155,6 +155,11 @@ impl ClassicGroup {
         self.state == State::Empty && self.pending.is_empty()
     }
 
+    /// Whether nothing but offsets was ever kept in it.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.is_deserted() && self.generation == 0
+    }
+
     /// Whether the leader speaks Kafka's consumer protocol.
     pub(crate) fn is_of_consumers(&self) -> bool {
         self.protocol_type.as_deref() == Some(CONSUMER)

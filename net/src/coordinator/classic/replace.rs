@@ -32,7 +32,7 @@ impl ClassicGroup {
         call: &JoinCall,
         ticket: Ticket,
         old_id: &Arc<str>,
-        new_id: Arc<str>,
+        new_id: &Arc<str>,
         turn: &mut Turn<'_>,
     ) {
         if let Err(error) = turn.may_write() {
@@ -43,7 +43,7 @@ impl ClassicGroup {
             group: Arc::clone(&self.id),
             generation: self.generation,
             old_id: Arc::clone(old_id),
-            new_id: Arc::clone(&new_id),
+            new_id: Arc::clone(new_id),
             ticket,
             may_skip_assignment: call.may_skip_assignment,
             old_leader: self.leader.as_deref().unwrap_or_default().to_owned(),
@@ -51,9 +51,9 @@ impl ClassicGroup {
             old_rebalance_timeout_ms: old.rebalance_timeout_ms,
             old_session_timeout_ms: old.session_timeout_ms,
         };
-        self.rename(old_id, &new_id, GroupError::FencedInstanceId, turn);
-        self.update(&new_id, call, ticket, turn);
-        self.heard_of(&new_id, turn);
+        self.rename(old_id, new_id, GroupError::FencedInstanceId, turn);
+        self.update(new_id, call, ticket, turn);
+        self.heard_of(new_id, turn);
         match self.state {
             State::Stable => self.replace_in_stable(call, replaced, turn),
             State::CompletingRebalance => {

@@ -51,10 +51,10 @@ impl Coordinator {
         let mut outcomes = Vec::with_capacity(ids.len());
         for id in ids {
             let outcome = self.may_delete_group(now, id, out);
-            if let Ok(group) = &outcome {
-                if !doomed.contains(group) {
-                    doomed.push(Arc::clone(group));
-                }
+            if let Ok(group) = &outcome
+                && !doomed.contains(group)
+            {
+                doomed.push(Arc::clone(group));
             }
             outcomes.push((id.clone(), outcome.map(drop)));
         }

@@ -35,7 +35,7 @@ impl Coordinator {
             return;
         }
         let mut changes = Changes { group: Arc::from(&*call.group_id), ..Changes::default() };
-        let mut room = self
+        let room = self
             .settings
             .offsets_per_group_max
             .saturating_sub(self.offsets.count_of(&call.group_id));
@@ -43,11 +43,16 @@ impl Coordinator {
         let mut topics = Vec::with_capacity(call.topics.len());
         for topic in &call.topics {
             let outcomes = topic.partitions.iter().map(|partition| {
-                let is_new = !self.offsets.knows(&call.group_id, &topic.name, partition.index)
-                    && begun.insert((&topic.name, partition.index));
-                let outcome =
-                    self.commit_one(now, call, topic, partition, is_new, room, &mut changes);
-                room -= usize::from(is_new && outcome.is_ok());
+                let place = (&*topic.name, partition.index);
+                let is_new = !self.offsets.knows(&call.group_id, place.0, place.1)
+                    && !begun.contains(&place);
+                let outcome = match is_new && begun.len() >= room {
+                    true => Err(GroupError::InvalidCommitOffsetSize),
+                    false => self.commit_one(now, call, topic, partition, &mut changes),
+                };
+                if is_new && outcome.is_ok() {
+                    begun.insert(place);
+                }
                 (partition.index, outcome)
             });
             topics.push(TopicOutcomes {
@@ -80,22 +85,16 @@ impl Coordinator {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one partition of a commit and its surroundings")]
     fn commit_one(
         &self,
         now: Now,
         call: &CommitCall,
         topic: &CommitTopic,
         partition: &CommitPartition,
-        is_new: bool,
-        room: usize,
         changes: &mut Changes,
     ) -> Result<(), GroupError> {
-        if is_new && room == 0 {
-            return Err(GroupError::InvalidCommitOffsetSize);
-        }
-        let metadata = partition.metadata.as_deref().unwrap_or_default();
         // Kafka counts UTF-16 units, of which a text never has more than bytes.
+        let metadata = partition.metadata.as_deref().unwrap_or_default();
         let most = self.settings.offset_metadata_bytes_max;
         if metadata.len() > most && metadata.encode_utf16().count() > most {
             return Err(GroupError::OffsetMetadataTooLarge);

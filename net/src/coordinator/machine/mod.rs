@@ -21,8 +21,8 @@ pub(crate) use timers::{Timer, TimerId};
 pub(crate) use turns::{GroupWrite, OpenWrite, Turn};
 
 use super::api::{
-    Effect, GroupError, GroupReply, GroupRequest, HeartbeatCall, JoinCall, LeaveCall, Left, Now,
-    SyncCall, Ticket, WriteError, WriteId,
+    Effect, GroupError, GroupReply, GroupRequest, HeartbeatCall, JoinCall, JoinRefused, LeaveCall,
+    Left, Now, SyncCall, Ticket, WriteError, WriteId,
 };
 use super::classic::ClassicGroup;
 use super::offsets::Offsets;
@@ -141,12 +141,12 @@ impl Coordinator {
         random: &mut dyn FnMut() -> u64,
         out: &mut Vec<Effect>,
     ) {
-        if !self.groups.contains_key(&*call.group_id) {
-            if let Err(error) = self.create_for(now, call, out) {
-                let refused = GroupRequest::Join(call.clone()).refusal(error);
-                out.push(Effect::Answer(ticket, refused));
-                return;
-            }
+        if !self.groups.contains_key(&*call.group_id)
+            && let Err(error) = self.create_for(now, call, out)
+        {
+            let refused = JoinRefused { error, member_id: call.member_id.clone() };
+            out.push(Effect::Answer(ticket, GroupReply::Join(Err(refused))));
+            return;
         }
         let group = self.groups.get_mut(&*call.group_id).expect("found or created above");
         let prefix = call.group_instance_id.as_deref().unwrap_or(&call.client_id);
@@ -263,7 +263,10 @@ impl Coordinator {
     fn unwritten(&mut self, removed: Vec<ClassicGroup>, error: WriteError) {
         for group in removed {
             tracing::warn!(group = %group.id, %error, "the deletion of a group is not written");
-            self.groups.entry(Arc::clone(&group.id)).or_insert(group);
+            let begun_anew = self.groups.get(&group.id).is_some_and(|new| !new.is_blank());
+            if !begun_anew {
+                self.groups.insert(Arc::clone(&group.id), group);
+            }
         }
     }
 
@@ -351,6 +354,24 @@ impl Coordinator {
             writes: self.writes.len(),
             records_skipped: self.records_skipped,
         }
+    }
+}
+
+#[cfg(test)]
+impl Coordinator {
+    /// Members looked at one by one so far.
+    fn visits(&self) -> u64 {
+        self.groups.values().map(|group| group.visits).sum()
+    }
+
+    /// Deadlines set or cancelled so far.
+    fn deadlines_moved(&self) -> u64 {
+        self.timers.moves()
+    }
+
+    /// Deadlines that are set.
+    fn deadlines(&self) -> usize {
+        self.timers.len()
     }
 }
 
