@@ -27,6 +27,8 @@ use crate::history::{Event, Shared};
 
 /// Kafka's `max.in.flight.requests.per.connection`, and the most an idempotent producer may have.
 const IN_FLIGHT_MAX: usize = 5;
+/// Batches of a producer that a broker remembers in each partition, as Kafka does.
+const REMEMBERED: usize = 5;
 
 /// A batch to be sent.
 #[derive(Clone, Debug)]
@@ -46,6 +48,8 @@ struct Lane {
     waiting: BTreeMap<i32, Outgoing>,
     /// By sequence: sent and not answered.
     flying: BTreeSet<i32>,
+    /// By sequence: acknowledged.
+    acknowledged: BTreeSet<i32>,
     /// The broker answered something that ends this lane.
     ended: bool,
 }
@@ -55,6 +59,13 @@ impl Lane {
         let waiting = self.waiting.keys().next().copied();
         let flying = self.flying.first().copied();
         waiting.into_iter().chain(flying).min()
+    }
+
+    /// Whether a broker may have forgotten the batch, though it is in its log: so many newer ones are. Answers
+    /// are handled by tasks that may overtake each other, so this client now and then sends a sixth batch
+    /// behind one that has to be sent again. Kafka's clients, which handle answers in their order, do not.
+    fn may_be_forgotten(&self, sequence: i32) -> bool {
+        self.acknowledged.range(sequence + 1..).count() >= REMEMBERED
     }
 
     /// The batch to be sent next, if any may.
@@ -107,6 +118,7 @@ impl IdempotentProducer {
             next_sequence: 0,
             waiting: BTreeMap::new(),
             flying: BTreeSet::new(),
+            acknowledged: BTreeSet::new(),
             ended: false,
         });
         let state = State {
@@ -305,10 +317,16 @@ impl State {
         match code {
             ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER => {
                 lane.flying.remove(&sequence);
+                lane.acknowledged.insert(sequence);
                 let base_offset = if code.is_none() { base_offset } else { -1 };
                 self.history.push(Event::Acked { batch, base_offset });
             }
             ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER if !oldest => self.refused(each),
+            // What became of it nobody can say any more; a real client begins a new epoch.
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER if lane.may_be_forgotten(sequence) => {
+                lane.ended = true;
+                lane.flying.remove(&sequence);
+            }
             code if code.is_retriable() => self.refused(each),
             code => {
                 lane.ended = true;
@@ -331,5 +349,30 @@ impl State {
         let lane = &mut self.lanes[index];
         lane.flying.remove(&sequence);
         lane.waiting.insert(sequence, outgoing);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Chaos seed 16964: a batch was in the log, its answer was lost with its connection, and the same batch
+    /// timed out while it waited for room. The client had sent five newer ones by then, all of them
+    /// acknowledged; so the third attempt was out of order to the broker, as it would have been to Kafka,
+    /// and the broker was blamed for it. With fewer newer ones it is still to blame.
+    #[test]
+    fn a_batch_may_be_forgotten_when_five_newer_ones_are_acknowledged() {
+        let mut lane = Lane {
+            topic: TopicName { name: "t".to_owned(), id: engine::types::TopicId::default() },
+            partition: 1,
+            next_sequence: 262,
+            waiting: BTreeMap::new(),
+            flying: BTreeSet::from([243]),
+            acknowledged: BTreeSet::from([236, 241, 247, 248, 251, 255]),
+            ended: false,
+        };
+        assert!(!lane.may_be_forgotten(243), "four newer ones: the broker has to know it");
+        lane.acknowledged.insert(261);
+        assert!(lane.may_be_forgotten(243));
     }
 }
