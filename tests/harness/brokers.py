@@ -102,15 +102,16 @@ class Kafka(Kept):
 
     name = "kafka"
 
-    def __init__(self, port=21_092, directory=None):
+    def __init__(self, port=21_092, directory=None, settings=()):
         self.port = free_port(port)
+        self.settings = list(settings)
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.directory = pathlib.Path(directory or CACHE / "run" / f"kafka-{self.port}")
 
     def start(self):
         """Starts the node and waits until it accepts a connection. Returns the seconds that took."""
         began = time.monotonic()
-        subprocess.run([TESTS / "kafka" / "kafka", "start", str(self.port), self.directory], check=True)
+        subprocess.run([TESTS / "kafka" / "kafka", "start", str(self.port), self.directory, *self.settings], check=True)
         return time.monotonic() - began
 
     def pid(self):
@@ -210,11 +211,11 @@ class Ringmain(Kept):
 
 
 def broker(name, settings=()):
-    """`ringmain` (with these settings), `kafka`, or the host:port of a broker that runs already."""
+    """`ringmain` or `kafka` with these settings, or the host:port of a broker that runs already."""
     if name == "ringmain":
         return Ringmain(settings=settings)
     if name == "kafka":
-        return Kafka()
+        return Kafka(settings=settings)
     return External(name)
 
 
