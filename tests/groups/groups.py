@@ -76,6 +76,7 @@ class Scenario:
     def first_joins(self):
         """one member owns everything and reads it"""
         self.admin.create_topics([NewTopic(self.topic, PARTITIONS, 1)], operation_timeout=30)[self.topic].result(30)
+        self.until_known()
         self.feed.add(self.topic)
         self.a = self.join("a")
         self.log.until(lambda: self.a.owned == self.all, STEP_S, "the only member owns everything")
@@ -164,6 +165,18 @@ class Scenario:
         """Starts a member."""
         planted = ["--plant-ahead", "1"] if self.plant == "commit-ahead" else []
         return self.client.member(self.log, name, self.bootstrap, self.consumer_group, self.topic, planted)
+
+    def until_known(self):
+        """Waits until Metadata tells the topic and the group's coordinator answers: not every client waits for that."""
+        deadline = time.monotonic() + STEP_S
+        while True:
+            try:
+                if len(self.admin.list_topics(self.topic, 10).topics[self.topic].partitions) == PARTITIONS:
+                    return self.broker_committed()
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.05)
 
     def shared(self, *all_members):
         """Waits until each has a share, the shares are everything and do not overlap, and the broker says the same."""

@@ -288,6 +288,7 @@ class Feed(threading.Thread):
     def __init__(self, bootstrap):
         super().__init__(daemon=True)
         self.topics = {}  # topic: records written per partition
+        self.acknowledged = {}  # topic: records acknowledged in all partitions
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self.faults = []
@@ -297,21 +298,25 @@ class Feed(threading.Thread):
                                   "reconnect.backoff.max.ms": 100, "retry.backoff.max.ms": 100, "log_level": 0,
                                   "error_cb": lambda _: None, "on_delivery": self.delivered})
 
-    def delivered(self, error, _):
+    def delivered(self, error, message):
         if error is not None:
             self.faults.append(error.str())
+        else:
+            self.acknowledged[message.topic()] += 1
 
     def add(self, topic):
         with self.lock:
-            self.topics[topic] = 0
+            self.topics[topic] = self.acknowledged[topic] = 0
 
     def remove(self, topic):
         """No more records for the topic. Returns how many each of its partitions has, once all are acknowledged."""
         with self.lock:
             written = self.topics.pop(topic)
-        left = self.producer.flush(30)
+        deadline = time.monotonic() + END_DEADLINE_S
+        while (left := written * PARTITIONS - self.acknowledged[topic]) and not self.faults and time.monotonic() < deadline:
+            self.producer.poll(0.05)
         if left or self.faults:
-            raise brokers.Failure(f"the producer: {left} records not acknowledged in 30 s; {self.faults[:1]}")
+            raise brokers.Failure(f"the producer: {left} records not acknowledged in {END_DEADLINE_S} s; {self.faults[:1]}")
         return written
 
     def run(self):

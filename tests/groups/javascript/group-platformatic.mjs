@@ -17,7 +17,7 @@ const consumer = new Consumer({
   deserializers: stringDeserializers, autocommit: false, maxWaitTime: 100, minBytes: 1, retries: 30, retryDelay: 100,
   ...(options.instance ? { groupInstanceId: options.instance } : {}),
   ...(options.protocol === 'consumer'
-    ? { groupProtocol: 'consumer', rebalanceTimeout: 20_000, ...(options.assignor ? { groupRemoteAssignor: options.assignor } : {}) }
+    ? { groupProtocol: 'consumer', ...(options.assignor ? { groupRemoteAssignor: options.assignor } : {}) }
     : { sessionTimeout: options.sessionMs, rebalanceTimeout: 20_000, heartbeatInterval: options.sessionMs / 12 })
 })
 consumer.on('consumer:group:rebalance', drop)

@@ -1,7 +1,7 @@
 """A member of a consumer group on kafka-python: see tests/README.md for what a worker does."""
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyPartitionAssignor
+from kafka import AsyncConsumerRebalanceListener, KafkaConsumer
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.errors import KafkaError
@@ -9,10 +9,12 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from worker import Commands, arguments, listed, listed_offsets, say
 
 ASSIGNORS = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor,
-             "cooperative-sticky": CooperativeStickyPartitionAssignor}
+             "cooperative-sticky": CooperativeStickyAssignor}
 
 
-class Member(ConsumerRebalanceListener):
+class Member(AsyncConsumerRebalanceListener):
+    """The listener runs on the client's own thread, while `poll` waits for it: it awaits where the rest blocks."""
+
     def __init__(self, options):
         self.owned = set()
         self.printed = {}  # TopicPartition: the offset after the last record printed
@@ -23,16 +25,21 @@ class Member(ConsumerRebalanceListener):
             partition_assignment_strategy=[ASSIGNORS[options.assignor or "range"]])
         self.consumer.subscribe(options.topics, listener=self)
 
-    def on_partitions_assigned(self, assigned):
+    async def on_partitions_assigned(self, assigned):
         self.owned |= set(assigned)
         say("assigned", self.consumer.group_metadata().generation_id, listed(self.owned))
 
-    def on_partitions_revoked(self, revoked):
-        if revoked:
-            self.commit({which: offset for which, offset in self.printed.items() if which in set(revoked)})
+    async def on_partitions_revoked(self, revoked):
+        offsets = {which: offset for which, offset in self.printed.items() if which in set(revoked)}
+        if offsets:
+            try:
+                await self.consumer.commit_async(committable(offsets))
+                say("committed", listed_offsets(offsets))
+            except KafkaError as refusal:
+                say("refused", type(refusal).__name__)
         self.drop("revoked", set(revoked))
 
-    def on_partitions_lost(self, lost):
+    async def on_partitions_lost(self, lost):
         self.drop("lost", set(lost))
 
     def drop(self, event, gone):
@@ -44,8 +51,7 @@ class Member(ConsumerRebalanceListener):
         if not offsets:
             return say("committed", "-")
         try:
-            self.consumer.commit({TopicPartition(*which): OffsetAndMetadata(offset, "", -1)
-                                  for which, offset in offsets.items()}, timeout_ms=20_000)
+            self.consumer.commit(committable(offsets), timeout_ms=20_000)
             say("committed", listed_offsets(offsets))
         except KafkaError as refusal:
             say("refused", type(refusal).__name__)
@@ -63,6 +69,10 @@ class Member(ConsumerRebalanceListener):
             if command == "leave":
                 self.consumer.close()
                 return say("left")
+
+
+def committable(offsets):
+    return {which: OffsetAndMetadata(offset, "", -1) for which, offset in offsets.items()}
 
 
 if __name__ == "__main__":
