@@ -66,21 +66,22 @@ class Client:
 KCAT_COMMIT_MS = 200
 CONFLUENT = [brokers.PYTHON, WORKERS / "python" / "confluent_member.py"]
 PLATFORMATIC = ["node", JAVASCRIPT / "group-platformatic.mjs"]
+# Those that take long go first.
 ALL = [
     Client("java", JAVA),
-    Client("confluent-kafka", CONFLUENT),
+    Client("java cooperative", JAVA, ["--assignor", "cooperative-sticky"]),
+    Client("java consumer", JAVA, protocol="consumer"),
+    Client("platformatic", PLATFORMATIC),
+    Client("platformatic consumer", PLATFORMATIC, protocol="consumer"),
     Client("kcat", ["kcat"], generation=False),
-    Client("franz-go", [GO / "group-franz"]),
     Client("kafka-python", [brokers.PYTHON, WORKERS / "python" / "kafka_python_member.py"]),
     Client("kafkajs", ["node", JAVASCRIPT / "group-kafkajs.mjs"]),
-    Client("platformatic", PLATFORMATIC),
-    Client("sarama", [GO / "group-sarama"]),
-    Client("java cooperative", JAVA, ["--assignor", "cooperative-sticky"]),
+    Client("confluent-kafka", CONFLUENT),
     Client("confluent-kafka cooperative", CONFLUENT, ["--assignor", "cooperative-sticky"]),
-    Client("java consumer", JAVA, protocol="consumer"),
     Client("confluent-kafka consumer", CONFLUENT, protocol="consumer"),
+    Client("franz-go", [GO / "group-franz"]),
     Client("franz-go consumer", [GO / "group-franz"], protocol="consumer"),
-    Client("platformatic consumer", PLATFORMATIC, protocol="consumer"),
+    Client("sarama", [GO / "group-sarama"]),
 ]
 
 
@@ -199,15 +200,15 @@ class Member:
         except BrokenPipeError:
             raise brokers.Failure(f"{self.name} ended with {self.process.poll()}: {self.complaint()}") from None
 
-    def leave(self):
+    def leave(self, within_s=END_DEADLINE_S):
         """Tells it to commit and leave, and waits for its end. Returns the monotonic moment of that."""
         self.running = False
         self.ask_to_leave()
         try:
-            code = self.process.wait(END_DEADLINE_S)
+            code = self.process.wait(within_s)
         except subprocess.TimeoutExpired:
             self.end()
-            raise brokers.Failure(f"{self.name} did not leave within {END_DEADLINE_S} s: {self.complaint()}") from None
+            raise brokers.Failure(f"{self.name} did not leave within {within_s} s: {self.complaint()}") from None
         ended = time.monotonic()
         for reader in self.readers:
             reader.join()
