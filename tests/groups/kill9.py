@@ -1,12 +1,12 @@
 """kill -9 of the broker in the middle of rebalances: no acknowledged commit is lost, no record skipped, no group stuck.
 
 Two groups, one of Java members and one of librdkafka's, whose members come and go and commit all the while, and into whose
-topics records are written. In every cycle the broker is killed, mostly while a group is changing, and started again; then
+topics records are written. In every cycle the broker is killed while a group rebalances, and started again; then
 each partition's committed offset must be at least the last one that was acknowledged. After the last cycle nobody comes or
 goes any more: both groups must become stable in bounded time, read, and commit; and what all members said since the
 beginning is judged as a whole (see checker.py).
 
-    kill9.py [--cycles N] [--broker ringmain|kafka] [--binary PATH] [--seed N] [--plant old-data]
+    kill9.py [--cycles N] [--broker ringmain|kafka] [--binary PATH] [--client NAME] [--seed N] [--plant old-data]
 
 `--plant` turns the verdict round: in the second cycle the broker gets its data directory of the cycle before, as if it had
 forgotten what it acknowledged since, and that must be found.
@@ -28,11 +28,12 @@ from confluent_kafka import KafkaException  # noqa: E402
 from group import Group  # noqa: E402
 from groups import SETTINGS  # noqa: E402
 
-CLIENTS = ["java", "confluent-kafka"]
+CLIENTS = ["confluent-kafka", "java"]
 MEMBERS_MAX = 3
 LEAVING_MAX = 2  # of a group at the same time: a member that leaves may have to wait for the broker
 CHANGE_S = (0.3, 1.5)  # between two changes of a group, at least
-RUN_S = (0.0, 1.5)  # how long a broker lives at least once both groups commit; it is killed at the next change after it
+RUN_S = (0.0, 1.5)  # how long a broker lives at least once both groups commit; it is killed in the next rebalance after it
+REBALANCE_DEADLINE_S = 15  # where none comes it is killed all the same
 COMMITS_DEADLINE_S = 90
 STABLE_S = 90
 LEAVE_S = 90  # a member may have to wait for the broker before it can leave
@@ -143,14 +144,14 @@ class Party(Group):
 class Campaign:
     """All cycles, and what came of them."""
 
-    def __init__(self, broker, rng, tally, plant):
+    def __init__(self, broker, rng, tally, plant, clients):
         self.broker = broker
         self.rng = rng
         self.tally = tally
         self.plant = plant
         self.feed = members.Feed(broker.bootstrap)
-        clients = [client for client in members.ALL if client.name in CLIENTS]
-        self.parties = [Party(client, broker.bootstrap, random.Random(rng.random())) for client in clients]
+        self.parties = [Party(client, broker.bootstrap, random.Random(rng.random())) for client in members.ALL
+                        if client.name in clients]
 
     def run(self, cycles):
         """Cycle by cycle, until one breaks a promise."""
@@ -178,12 +179,12 @@ class Campaign:
             self.tally.ok(what)
 
     def cycle(self, number):
-        """Lets both groups commit, kills the broker at the next change of one of them, starts it, and compares. Returns
-        whether all went well."""
+        """Lets both groups commit, kills the broker in the next rebalance of one of them, starts it, and compares.
+        Returns whether all went well."""
         what = f"cycle {number}"
         try:
             self.wait_for_commits(what)
-            changing = self.wait_for_a_change()
+            changing = self.wait_for_a_rebalance()
             self.broker.kill()
             if self.plant:
                 self.forget(number)
@@ -213,19 +214,23 @@ class Campaign:
                 with party.log.changed:
                     party.log.changed.wait(0.05)
 
-    def wait_for_a_change(self):
-        """Lets the broker live a moment, then until a group is about to change; what is going on then."""
+    def wait_for_a_rebalance(self):
+        """Lets the broker live a moment, then until a member gives partitions up because the group changes; what is going on
+        then. Within the next half second members commit, join and get their shares."""
         time.sleep(self.rng.uniform(*RUN_S))
-        before = [party.changes for party in self.parties]
-        deadline = time.monotonic() + 2 * CHANGE_S[1]
+        heard = [len(party.log.events) for party in self.parties]
+        deadline = time.monotonic() + REBALANCE_DEADLINE_S
         while time.monotonic() < deadline:
-            for party, changes in zip(self.parties, before):
-                if party.changes > changes:
-                    # Within the first second after it, the members are told, revoke, commit, join and get their shares.
-                    moment = self.rng.uniform(0.0, 1.0)
+            for number, party in enumerate(self.parties):
+                with party.log.changed:
+                    new = party.log.events[heard[number]:]
+                    heard[number] += len(new)
+                if any(event.kind == "revoked" for event in new):
+                    moment = self.rng.uniform(0.0, 0.5)
                     time.sleep(moment)
-                    return f"{moment * 1000:.0f} ms after {party.client.name} changed"
-            time.sleep(0.005)
+                    return f"{moment * 1000:.0f} ms into a rebalance of {party.client.name}"
+            with self.parties[0].log.changed:
+                self.parties[0].log.changed.wait(0.01)
         return "in a quiet moment"
 
     def forget(self, number):
@@ -271,6 +276,7 @@ def main():
     parser.add_argument("--cycles", type=int, default=10)
     parser.add_argument("--broker", default="ringmain", choices=["ringmain", "kafka"])
     parser.add_argument("--binary", help="another ringmain binary")
+    parser.add_argument("--client", action="append", choices=CLIENTS, help="one of the two groups only")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plant", choices=["old-data"])
     options = parser.parse_args()
@@ -280,7 +286,7 @@ def main():
     broker = brokers.Kafka(21_592, settings=SETTINGS) if options.broker == "kafka" else \
         brokers.Ringmain(21_692, settings=SETTINGS, binary=options.binary)
     with broker:
-        campaign = Campaign(broker, random.Random(options.seed), found, options.plant)
+        campaign = Campaign(broker, random.Random(options.seed), found, options.plant, options.client or CLIENTS)
         campaign.run(options.cycles)
         campaign.judge()
         if found.failed and not options.plant:
