@@ -57,17 +57,23 @@ class Group:
     def until_described(self, all_members, what, within_s):
         """Waits until the broker describes the group as stable with the shares of these members (or as empty with none)."""
         due_state = "STABLE" if all_members else "EMPTY"
+
+        def holds(group):
+            shares = [frozenset(f"{each.topic}/{each.partition}" for each in member.assignment.topic_partitions)
+                      for member in group.members]
+            return group.state.name == due_state and sorted(map(sorted, shares)) == sorted(sorted(m.owned) for m in all_members)
+        self.until_broker_says(holds, what, within_s)
+
+    def until_broker_says(self, holds, what, within_s):
+        """Waits until the description of the group is such that `holds(it)`."""
         deadline = time.monotonic() + within_s
         while True:
             group = self.admin.describe_consumer_groups([self.consumer_group], request_timeout=20)[self.consumer_group].result(20)
-            shares = {frozenset(f"{each.topic}/{each.partition}" for each in member.assignment.topic_partitions)
-                      for member in group.members}
-            due = {member.owned for member in all_members}
-            if group.state.name == due_state and len(group.members) == len(all_members) and shares == due:
+            if holds(group):
                 return
             if time.monotonic() > deadline:
-                raise brokers.Failure(f"{what}: not within {within_s} s: {group.state.name}, {len(group.members)} members, "
-                                      f"shares of {sorted(map(len, shares))}")
+                shares = sorted(len(member.assignment.topic_partitions) for member in group.members)
+                raise brokers.Failure(f"{what}: not within {within_s} s: {group.state.name}, shares of {shares} partitions")
             with self.log.changed:
                 self.log.changed.wait(0.05)
 
@@ -82,7 +88,7 @@ class Group:
         """Has the member commit, and sees that the broker has just that."""
         with self.log.changed:
             read = {partition: member.next[partition] for partition in member.owned if partition in member.next}
-        if member.commits_by_itself:
+        if self.client.commits_by_itself:
             deadline = time.monotonic() + STEP_S
             while any(self.broker_committed().get(partition, -1) < offset for partition, offset in read.items()):
                 if time.monotonic() > deadline:

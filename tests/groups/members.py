@@ -49,6 +49,7 @@ class Client:
         self.options = list(options)
         self.protocol = protocol
         self.generation = generation and protocol == "classic"  # whether it knows the generation of an assignment
+        self.commits_by_itself = command == ["kcat"]
 
     def member(self, log, name, bootstrap, consumer_group, topic, options=()):
         """Starts a member; `name` is ours."""
@@ -85,6 +86,9 @@ ALL = [
 ]
 
 
+STOPPING = threading.Event()  # the harness is being ended: nobody waits any longer
+
+
 class Log:
     """What all members of a group said, in the order it was heard, and the way to wait for more of it."""
 
@@ -107,6 +111,8 @@ class Log:
                 held = holds()
                 if held:
                     return held
+                if STOPPING.is_set():
+                    raise brokers.Failure(f"{what}: the harness is being ended")
                 gone = [member for member in self.members if member.died()]
                 if gone:
                     raise brokers.Failure(f"{what}: {gone[0].name} ended with {gone[0].process.poll()}: {gone[0].complaint()}")
@@ -119,8 +125,6 @@ class Log:
 
 class Member:
     """One worker process, and what it said last."""
-
-    commits_by_itself = False
 
     def __init__(self, log, name, command):
         self.log = log
@@ -252,8 +256,6 @@ class Member:
 
 class Kcat(Member):
     """kcat -G: it says its assignment on standard error, commits by itself every 200 ms, and leaves on SIGTERM."""
-
-    commits_by_itself = True
 
     def __init__(self, log, name, command):
         super().__init__(log, name, command)
