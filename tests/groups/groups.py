@@ -222,6 +222,7 @@ def run_all(bootstrap, clients, tally, jobs, plant=None):
                 raise
     finally:
         feed.finish()
+    tally.check("no record of the producer was refused", not feed.faults, feed.faults[:1])
 
 
 def main():

@@ -196,8 +196,8 @@ class Campaign:
             self.tally.fail(what, failure)
             return False
         commits = sum(party.commits() for party in self.parties)
-        self.tally.check(f"{what}: killed {changing}, answers after {listening * 1000:.0f} ms, {commits} commits acknowledged, "
-                         "all there", not lost, f"{len(lost)} acknowledged commits lost, first {lost[:1]}")
+        self.tally.check(f"{what}: killed {changing}, answers after {listening * 1000:.0f} ms, has what it acknowledged in "
+                         f"{commits} commits", not lost, f"{len(lost)} acknowledged commits lost, first {lost[:1]}")
         return not lost
 
     def wait_for_commits(self, what):
@@ -256,6 +256,7 @@ class Campaign:
 
     def judge(self):
         """What everybody said since the beginning."""
+        self.tally.check("no record of the producer was refused", not self.feed.faults, self.feed.faults[:1])
         for party in self.parties:
             events = party.log.events
             errors = [each for member in party.log.members for each in member.errors if not each.startswith(PASSING)]

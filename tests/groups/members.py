@@ -29,7 +29,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
 import brokers  # noqa: E402
 from checker import Event  # noqa: E402
-from confluent_kafka import Producer  # noqa: E402
+from confluent_kafka import KafkaException, Producer  # noqa: E402
 
 SESSION_MS = 6_000
 PARTITIONS = 12
@@ -324,10 +324,20 @@ class Feed(threading.Thread):
 
     def run(self):
         while not self.faults and not self.stopping.wait(self.TICK_S):
-            with self.lock:
-                for topic in self.topics:
-                    self.write(topic)
-            self.producer.poll(0)
+            self.attempt(self.tick)
+
+    def tick(self):
+        with self.lock:
+            for topic in self.topics:
+                self.write(topic)
+        self.producer.poll(0)
+
+    def attempt(self, step):
+        """A fatal error is raised wherever callbacks are served; where another callback is due, as a SystemError."""
+        try:
+            step()
+        except (KafkaException, SystemError) as failure:
+            self.faults.append(str(failure.__cause__ or failure))
 
     def write(self, topic):
         for _ in range(self.RECORDS_PER_TICK):
@@ -341,7 +351,10 @@ class Feed(threading.Thread):
             self.topics[topic] = number + 1
 
     def finish(self):
+        """Stops. What is not acknowledged yet is dropped, and that is no fault."""
         self.stopping.set()
         self.join()
-        self.producer.purge()
-        self.producer.flush(5)
+        faults = list(self.faults)
+        self.attempt(self.producer.purge)
+        self.attempt(lambda: self.producer.flush(5))
+        self.faults = faults
