@@ -183,7 +183,7 @@ class Campaign:
         Returns whether all went well."""
         what = f"cycle {number}"
         try:
-            self.wait_for_commits(what)
+            self.wait_for_commits()
             changing = self.wait_for_a_rebalance()
             self.broker.kill()
             if self.plant:
@@ -200,7 +200,7 @@ class Campaign:
                          f"{commits} commits", not lost, f"{len(lost)} acknowledged commits lost, first {lost[:1]}")
         return not lost
 
-    def wait_for_commits(self, what):
+    def wait_for_commits(self):
         """Waits until each group has had another commit acknowledged."""
         due = [(party, party.commits() + 1) for party in self.parties]
         deadline = time.monotonic() + COMMITS_DEADLINE_S
@@ -209,7 +209,7 @@ class Campaign:
                 if party.trouble:
                     raise brokers.Failure(party.trouble[0])
                 if time.monotonic() > deadline:
-                    raise brokers.Failure(f"{what}: {party.client.name} commits nothing for {COMMITS_DEADLINE_S} s: "
+                    raise brokers.Failure(f"{party.client.name} commits nothing for {COMMITS_DEADLINE_S} s: "
                                           + "; ".join(member.state() for member in party.present))
                 with party.log.changed:
                     party.log.changed.wait(0.05)
