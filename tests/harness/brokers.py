@@ -111,8 +111,7 @@ class Kafka(Kept):
     def start(self):
         """Starts the node and waits until it accepts a connection. Returns the seconds that took."""
         began = time.monotonic()
-        environment = {**os.environ, "KAFKA_SETTINGS": "\n".join(self.settings)}
-        subprocess.run([TESTS / "kafka" / "kafka", "start", str(self.port), self.directory], check=True, env=environment)
+        subprocess.run([TESTS / "kafka" / "kafka", "start", str(self.port), self.directory, *self.settings], check=True)
         return time.monotonic() - began
 
     def pid(self):
@@ -212,7 +211,7 @@ class Ringmain(Kept):
 
 
 def broker(name, settings=()):
-    """`ringmain`, `kafka`, or the host:port of a broker that runs already, whose settings are its own."""
+    """`ringmain` or `kafka` with these settings, or the host:port of a broker that runs already."""
     if name == "ringmain":
         return Ringmain(settings=settings)
     if name == "kafka":
