@@ -155,7 +155,6 @@ pub(in super::super) async fn heartbeat(call: Call) -> Handled {
         member_id: request.member_id.to_owned(),
         group_instance_id: request.group_instance_id.map(str::to_owned),
     };
-    drop(request);
     drop(frame);
     let group_id = sign.group_id.clone();
     let asked = ask(&gateway, &group_id, GroupRequest::Heartbeat(sign)).await;
