@@ -44,19 +44,19 @@ const fn streams(
 }
 
 pub(super) const TABLE: &[ConfigDef] = &[
-    groups(
+    classic(
         "offsets.topic.num.partitions",
         Kind::int(1),
         "50",
         "Partitions of the topic that keeps committed offsets.",
     ),
-    groups(
+    classic(
         "offsets.topic.replication.factor",
         Kind::int_in(1, i16::MAX as i32),
         "3",
         "Replicas of that topic; reduced to the brokers there are.",
     ),
-    groups(
+    classic(
         "offsets.topic.segment.bytes",
         Kind::int(1 << 20),
         "104857600",
