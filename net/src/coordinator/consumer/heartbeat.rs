@@ -208,14 +208,25 @@ impl<'a> Draft<'a> {
         let offered = &around.settings.consumer_assignors;
         let assignor = self.state.assignor(offered).unwrap_or(assign::UNIFORM);
         let names = self.state.subscribed();
-        let counts: BTreeMap<_, _> = names.iter().filter_map(|name| around.topics.topic(name)).collect();
-        let members: Vec<Candidate<'_>> = self.state.members.iter().map(|(id, member)| {
-            let names = self.state.names_of(&member.subscription);
-            let topics: BTreeSet<_> =
-                names.filter_map(|name| Some(around.topics.topic(name)?.0)).collect();
-            let before = self.state.targets.get(id).map(|target| &**target);
-            Candidate { id, instance: member.subscription.instance_id.as_deref(), topics, before }
-        }).collect();
+        let counts: BTreeMap<_, _> =
+            names.iter().filter_map(|name| around.topics.topic(name)).collect();
+        let members: Vec<Candidate<'_>> = self
+            .state
+            .members
+            .iter()
+            .map(|(id, member)| {
+                let names = self.state.names_of(&member.subscription);
+                let topics: BTreeSet<_> =
+                    names.filter_map(|name| Some(around.topics.topic(name)?.0)).collect();
+                let before = self.state.targets.get(id).map(|target| &**target);
+                Candidate {
+                    id,
+                    instance: member.subscription.instance_id.as_deref(),
+                    topics,
+                    before,
+                }
+            })
+            .collect();
         let shares = assign::assign(assignor, &members, &counts);
         let mut changed = Vec::new();
         for (member, share) in members.iter().zip(shares) {

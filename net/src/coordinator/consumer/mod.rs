@@ -22,8 +22,11 @@ use std::time::Duration;
 
 pub(crate) use assign::{RANGE, UNIFORM};
 pub(crate) use heartbeat::{Draft, Surroundings};
+#[cfg(test)]
+pub(crate) use state::flat;
 pub(crate) use state::{
-    STATIC_AWAY, Change, ClassicSide, Current, Held, Matched, MemberState, Partitions, State, Subscription, bare,
+    Change, ClassicSide, Current, Held, Matched, MemberState, Partitions, STATIC_AWAY, State,
+    Subscription, bare,
 };
 pub use topics::Topics;
 pub(crate) use topics::{NoTopics, REGEX_BYTES_MAX, compile};

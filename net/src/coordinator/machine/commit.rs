@@ -7,7 +7,8 @@ use engine::types::TopicId;
 
 use super::super::api::{
     CommitCall, CommitPartition, CommitTopic, DeleteOffsetsCall, Effect, FetchCall, FetchedOffset,
-    FetchedTopic, GroupError, GroupReply, GroupRequest, Now, Record, Ticket, TopicOutcomes, TopicPartitions,
+    FetchedTopic, GroupError, GroupReply, GroupRequest, Now, Record, Ticket, TopicOutcomes,
+    TopicPartitions,
 };
 use super::super::consumer::ConsumerGroup;
 use super::super::offsets::OffsetKey;
@@ -149,7 +150,9 @@ impl Coordinator {
 
     pub(super) fn fetch(&mut self, call: &FetchCall, ticket: Ticket, out: &mut Vec<Effect>) {
         if let Some(group) = self.written_consumer(&call.group_id) {
-            if let Err(error) = group.state.check_fetch(call.member_id.as_deref(), call.member_epoch) {
+            if let Err(error) =
+                group.state.check_fetch(call.member_id.as_deref(), call.member_epoch)
+            {
                 out.push(Effect::Answer(ticket, GroupReply::FetchOffsets(Err(error))));
                 return;
             }

@@ -88,13 +88,7 @@ impl Coordinator {
         self.beat_of(now, call, ticket, out);
     }
 
-    fn beat_of(
-        &mut self,
-        now: Now,
-        call: ConsumerBeatCall,
-        ticket: Ticket,
-        out: &mut Vec<Effect>,
-    ) {
+    fn beat_of(&mut self, now: Now, call: ConsumerBeatCall, ticket: Ticket, out: &mut Vec<Effect>) {
         let parked = || GroupRequest::ConsumerBeat(call.clone());
         if self.parks(now, &call.group_id, parked, ticket, out) {
             return;
@@ -157,7 +151,15 @@ impl Coordinator {
             let group = self.consumers.get_mut(&*call.group_id).expect("it was found above");
             group.heard_of(&member, &mut turn!(self, now, out));
         }
-        self.write_decision(now, &call.group_id, member, state, &changes, Some((ticket, reply)), out)
+        self.write_decision(
+            now,
+            &call.group_id,
+            member,
+            state,
+            &changes,
+            Some((ticket, reply)),
+            out,
+        )
     }
 
     fn surroundings(&self, now: Now, group: &ConsumerGroup) -> Surroundings<'_> {
@@ -283,12 +285,7 @@ impl Coordinator {
             .expect("what was written can be ended");
     }
 
-    pub(super) fn describe_consumers(
-        &self,
-        ids: &[String],
-        ticket: Ticket,
-        out: &mut Vec<Effect>,
-    ) {
+    pub(super) fn describe_consumers(&self, ids: &[String], ticket: Ticket, out: &mut Vec<Effect>) {
         let groups = ids.iter().map(|id| {
             let described = match self.written_consumer(id) {
                 Some(group) => Ok(self.described(group)),
@@ -329,3 +326,6 @@ impl Coordinator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

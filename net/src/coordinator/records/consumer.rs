@@ -27,7 +27,8 @@ use crate::wire::messages::{
     ConsumerGroupMetadataKey as GroupKey, ConsumerGroupMetadataValue as GroupValue,
     ConsumerGroupPartitionMetadataKey as MetadataKey,
     ConsumerGroupPartitionMetadataValue as MetadataValue,
-    ConsumerGroupRegularExpressionKey as RegexKey, ConsumerGroupRegularExpressionValue as RegexValue,
+    ConsumerGroupRegularExpressionKey as RegexKey,
+    ConsumerGroupRegularExpressionValue as RegexValue,
     ConsumerGroupTargetAssignmentMemberKey as TargetMemberKey,
     ConsumerGroupTargetAssignmentMemberValue as TargetMemberValue,
     ConsumerGroupTargetAssignmentMetadataKey as TargetKey,
@@ -178,9 +179,10 @@ fn held(topics: &[TopicPartitions], member_epoch: i32) -> Held {
     let mut held = Held::new();
     for topic in topics {
         let epochs = topic.assignment_epochs.as_deref().unwrap_or_default();
-        let of_topic = topic.partitions.iter().enumerate().map(|(at, partition)| {
-            (*partition, epochs.get(at).copied().unwrap_or(member_epoch))
-        });
+        let of_topic =
+            topic.partitions.iter().enumerate().map(|(at, partition)| {
+                (*partition, epochs.get(at).copied().unwrap_or(member_epoch))
+            });
         let of_topic: BTreeMap<i32, i32> = of_topic.collect();
         if !of_topic.is_empty() {
             held.insert(TopicId(topic.topic_id), of_topic);

@@ -17,8 +17,8 @@ use replication::partition::{
 
 use super::super::Coordinator;
 use super::Inner;
-use super::topics::ImageTopics;
 use super::seat::{Active, Phase, Place};
+use super::topics::ImageTopics;
 use super::write::Writes;
 
 /// Between two tries of something that a partition that is just starting refuses.

@@ -147,7 +147,9 @@ fn group_row(
         Err(error) => {
             let message = match error {
                 GroupError::GroupIdNotFound => Some(format!("Group {id} not found.")),
-                GroupError::NotConsumerGroup => Some(format!("Group {id} is not a consumer group.")),
+                GroupError::NotConsumerGroup => {
+                    Some(format!("Group {id} is not a consumer group."))
+                }
                 _ => None,
             };
             let error_code = errors::group(&error).0;

@@ -65,46 +65,35 @@ fn random_case(dice: &mut Dice, assignor: &str) {
         (0..1 + dice.below(4)).map(|t| (topic(t as u8), 1 + dice.below(9) as i32)).collect();
     let names = ids(1 + dice.below(7));
     let is_alike = dice.below(2) == 0;
-    let mut before: Vec<Partitions> = Vec::new();
-    let mut members: Vec<Candidate<'_>> = Vec::new();
-    for name in &names {
-        let mut topics: BTreeSet<TopicId> =
-            counts.keys().copied().filter(|_| is_alike || dice.below(3) > 0).collect();
-        if topics.is_empty() {
-            topics = counts.keys().copied().take(1).collect();
-        }
-        members.push(Candidate { id: name, instance: None, topics, before: None });
-    }
-    for _ in 0..4 {
-        let last = before.clone();
-        for (at, member) in members.iter_mut().enumerate() {
-            member.before = last.get(at);
-        }
-        let shares = assign(assignor, &members, &counts);
-        check(&members, &counts, &shares);
-        if assignor == UNIFORM {
-            check_balance(&members, &shares);
-        }
-        if !before.is_empty() && members.len() == before.len() {
-            assert_eq!(shares, before, "nothing has changed, so nothing moves");
-        }
-        members.truncate(members.len().max(2) - 1);
-        before = match dice.below(2) {
-            0 => assign(assignor, &members_without(&members, &shares), &counts),
-            _ => shares,
-        };
-        let kept: Vec<Candidate<'_>> =
-            members.iter().map(|m| Candidate { before: None, ..m.clone() }).collect();
-        members = kept;
-    }
-}
-
-fn members_without<'a>(members: &[Candidate<'a>], shares: &'a [Partitions]) -> Vec<Candidate<'a>> {
-    let with = members.iter().zip(shares).map(|(member, share)| Candidate {
-        before: Some(share),
-        ..member.clone()
+    let wishes = names.iter().map(|_| {
+        let wished = counts.keys().copied().filter(|_| is_alike || dice.below(3) > 0);
+        let wished: BTreeSet<TopicId> = wished.collect();
+        if wished.is_empty() { counts.keys().copied().take(1).collect() } else { wished }
     });
-    with.collect()
+    let wishes: Vec<BTreeSet<TopicId>> = wishes.collect();
+    let mut before = vec![Partitions::new(); names.len()];
+    // Each round the last member is gone.
+    for count in (1..=names.len()).rev() {
+        let with = |before: &[Partitions]| {
+            let members: Vec<Candidate<'_>> = (0..count)
+                .map(|at| Candidate {
+                    id: &names[at],
+                    instance: None,
+                    topics: wishes[at].clone(),
+                    before: Some(&before[at]),
+                })
+                .collect();
+            let shares = assign(assignor, &members, &counts);
+            check(&members, &counts, &shares);
+            if assignor == UNIFORM {
+                check_balance(&members, &shares);
+            }
+            shares
+        };
+        let shares = with(&before);
+        assert_eq!(with(&shares), shares, "nothing has changed, so nothing moves");
+        before = shares;
+    }
 }
 
 #[test]

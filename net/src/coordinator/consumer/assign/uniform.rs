@@ -48,8 +48,7 @@ fn kept<'a>(
     free: &'a BTreeSet<Partition>,
 ) -> impl Iterator<Item = Partition> + 'a {
     let before = member.before.into_iter().flatten();
-    let before =
-        before.flat_map(|(topic, indexes)| indexes.iter().map(|index| (*topic, *index)));
+    let before = before.flat_map(|(topic, indexes)| indexes.iter().map(|index| (*topic, *index)));
     before.filter(|partition| member.topics.contains(&partition.0) && free.contains(partition))
 }
 
