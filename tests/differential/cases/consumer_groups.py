@@ -86,7 +86,8 @@ def commit(session, group, topic, partition, member="", epoch=-1, version=9):
 @case("consumer protocol: join, stay, leave")
 def life(session):
     reader, _ = alone(session, "cg-life")
-    told = [reader.join(), reader.answer["MemberId"], reader.answer["HeartbeatIntervalMs"], reader.beat(), described(session, "cg-life")]
+    told = [reader.join(), reader.answer["MemberId"], reader.answer["HeartbeatIntervalMs"], reader.beat(),
+            described(session, "cg-life")]
     told += [reader.beat(epoch=LEAVE), reader.answer["MemberId"], reader.answer["HeartbeatIntervalMs"]]
     return [*told, described(session, "cg-life"), reader.beat(epoch=LEAVE)]
 
@@ -123,11 +124,10 @@ def nobody(session):
 def epochs(session):
     reader, ids = alone(session, "cg-epochs")
     topic = ids["cg-epochs"]
-    told = [reader.join(), reader.beat(epoch=2), reader.beat(epoch=7)]
-    reader.epoch = 1
+    told = [reader.join(), reader.beat(epoch=3), reader.beat(epoch=7)]
     told.append(reader.beat(SubscribedTopicNames=["cg-epochs", "none"], RebalanceTimeoutMs=60_000))
-    told.append(reader.beat(epoch=1, owned={topic: [0, 1, 2, 3]}))
-    told += [reader.beat(epoch=1), reader.beat(epoch=1, owned={topic: [9]})]
+    told.append(reader.beat(epoch=2, owned={topic: [0, 1, 2, 3]}))
+    told += [reader.beat(epoch=2), reader.beat(epoch=2, owned={topic: [9]}), reader.beat(epoch=1)]
     return [*told, reader.join()]
 
 
@@ -226,8 +226,8 @@ def offsets(session):
     topic = "cg-offsets"
     told = [commit(session, topic, topic, 0, "a", 1), reader.join()]
     told += [commit(session, topic, topic, 0, member, epoch, version) for member, epoch, version in (
-        ("", -1, 9), ("b", 1, 9), ("a", 2, 9), ("a", 0, 9), ("a", 1, 9), ("a", 1, 8), ("a", 1, 2))]
-    for member, epoch in ((None, -1), ("a", 1), ("a", 2), ("b", 1)):
+        ("", -1, 9), ("b", 2, 9), ("a", 3, 9), ("a", 1, 9), ("a", 2, 9), ("a", 2, 8), ("a", 2, 2))]
+    for member, epoch in ((None, -1), ("a", 2), ("a", 3), ("b", 2)):
         answer = session.ask("OffsetFetch", 9, {"Groups": [{"GroupId": topic, "MemberId": member, "MemberEpoch": epoch,
                                                              "Topics": None}], "RequireStable": False})["Groups"][0]
         told.append([answer["ErrorCode"], [each["Partitions"][0]["CommittedOffset"] for each in answer["Topics"]]])
@@ -239,7 +239,7 @@ def offsets(session):
 def administrators(session):
     reader, _ = alone(session, "cg-admin")
     reader.join()
-    commit(session, "cg-admin", "cg-admin", 0, "a", 1)
+    commit(session, "cg-admin", "cg-admin", 0, "a", 2)
 
     def listed(**filters):
         answer = session.ask("ListGroups", 5, {"StatesFilter": [], "TypesFilter": [], **filters})
@@ -264,10 +264,10 @@ def administrators(session):
 def classic_requests(session):
     reader, _ = alone(session, "cg-classic")
     reader.join()
-    told = [session.ask("Heartbeat", 4, {"GroupId": "cg-classic", "GenerationId": 1, "MemberId": "a",
+    told = [session.ask("Heartbeat", 4, {"GroupId": "cg-classic", "GenerationId": 2, "MemberId": "a",
                                          "GroupInstanceId": None})["ErrorCode"]]
-    told.append(session.ask("SyncGroup", 5, {"GroupId": "cg-classic", "GenerationId": 1, "MemberId": "a", "ProtocolType": "consumer",
-                                             "ProtocolName": "range", "Assignments": []})["ErrorCode"])
+    told.append(session.ask("SyncGroup", 5, {"GroupId": "cg-classic", "GenerationId": 2, "MemberId": "a",
+                                             "ProtocolType": "consumer", "ProtocolName": "range", "Assignments": []})["ErrorCode"])
     told.append(session.ask("JoinGroup", 9, {"GroupId": "cg-classic", "SessionTimeoutMs": 10_000, "RebalanceTimeoutMs": 10_000,
                                              "MemberId": "", "ProtocolType": "connect",
                                              "Protocols": [{"Name": "x", "Metadata": b""}]})["ErrorCode"])
@@ -279,7 +279,7 @@ def changes(session):
     reader, _ = alone(session, "cg-change")
     told = [commit(session, "cg-change", "cg-change", 0), described(session, "cg-change")[:3], reader.join()]
     reader.beat(epoch=LEAVE)
-    joined = session.alone().ask("JoinGroup", 3, {"GroupId": "cg-change", "SessionTimeoutMs": 10_000, "RebalanceTimeoutMs": 10_000,
-                                                  "MemberId": "", "ProtocolType": "consumer",
-                                                  "Protocols": [{"Name": "range", "Metadata": b"\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00"}]})
+    joined = session.alone().ask("JoinGroup", 3, {
+        "GroupId": "cg-change", "SessionTimeoutMs": 10_000, "RebalanceTimeoutMs": 10_000, "MemberId": "",
+        "ProtocolType": "consumer", "Protocols": [{"Name": "range", "Metadata": b"\x00\x01" + bytes(8)}]})
     return [*told, joined["ErrorCode"], joined["GenerationId"], described(session, "cg-change")[:3]]

@@ -19,6 +19,10 @@ use super::state::{
 };
 use super::topics::{Topics, matching, metadata_hash};
 
+/// Epoch of a group before its first member. Epoch 0 is what a member says to join, and no answer may
+/// leave it there; Kafka 4.3 counts from here.
+const EPOCH_OF_BEGINNING: i32 = 1;
+
 /// What a decision may look at besides the group.
 #[derive(Clone, Copy)]
 pub(crate) struct Surroundings<'a> {
@@ -197,10 +201,13 @@ impl<'a> Draft<'a> {
     /// A further group epoch, if the subscriptions or the topics behind them have changed.
     fn raise_epoch(&mut self, has_changed: bool, around: Surroundings<'_>) {
         let hash = metadata_hash(around.topics, self.state.subscribed());
-        if has_changed || hash != self.state.metadata_hash {
-            let epoch = self.state.epoch + 1;
-            self.push(Change::Group(Some((epoch, hash))));
-        }
+        let has_changed = has_changed || hash != self.state.metadata_hash;
+        let epoch = match self.state.epoch {
+            epoch if has_changed => epoch.max(EPOCH_OF_BEGINNING) + 1,
+            0 => EPOCH_OF_BEGINNING,
+            _ => return,
+        };
+        self.push(Change::Group(Some((epoch, hash))));
     }
 
     /// A target assignment for the group epoch.

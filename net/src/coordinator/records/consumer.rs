@@ -305,3 +305,6 @@ fn regex_value(value: &Matched) -> RegexValue<'_> {
         timestamp: value.at_ms,
     }
 }
+
+#[cfg(test)]
+mod tests;
