@@ -89,18 +89,10 @@ impl ConsumerGroup {
         self.state.members.is_empty() && !self.is_busy
     }
 
-    /// Lets a request wait for the write.
-    ///
-    /// # Errors
-    /// 15 when as many wait as may.
-    pub(crate) fn park(
-        &mut self,
-        ticket: Ticket,
-        request: GroupRequest,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), (GroupRequest, GroupError)> {
+    /// Lets a request wait for the write; refuses it with 15 when as many wait as may.
+    pub(crate) fn park(&mut self, ticket: Ticket, request: GroupRequest, turn: &mut Turn<'_>) {
         if self.parked.len() >= turn.settings.writes_in_flight_max {
-            return Err((request, GroupError::CoordinatorNotAvailable));
+            return turn.answer(ticket, request.refusal(GroupError::CoordinatorNotAvailable));
         }
         if let GroupRequest::ConsumerBeat(call) = &request {
             let known = self.state.members.get_key_value(&*call.member_id);
@@ -109,7 +101,6 @@ impl ConsumerGroup {
             }
         }
         self.parked.push_back((ticket, request));
-        Ok(())
     }
 
     /// The request that has waited longest, unless the group is being written again.

@@ -68,9 +68,7 @@ impl Coordinator {
             return false;
         };
         let mut turn = turn!(self, now, out);
-        if let Err((request, error)) = group.park(ticket, request(), &mut turn) {
-            turn.answer(ticket, request.refusal(error));
-        }
+        group.park(ticket, request(), &mut turn);
         true
     }
 
@@ -85,15 +83,21 @@ impl Coordinator {
         if call.member_id.is_empty() {
             call.member_id = random_id(random);
         }
-        self.beat_of(now, call, ticket, out);
+        self.beat_of(now, &call, ticket, out);
     }
 
-    fn beat_of(&mut self, now: Now, call: ConsumerBeatCall, ticket: Ticket, out: &mut Vec<Effect>) {
+    fn beat_of(
+        &mut self,
+        now: Now,
+        call: &ConsumerBeatCall,
+        ticket: Ticket,
+        out: &mut Vec<Effect>,
+    ) {
         let parked = || GroupRequest::ConsumerBeat(call.clone());
         if self.parks(now, &call.group_id, parked, ticket, out) {
             return;
         }
-        if let Err(error) = self.decide(now, &call, ticket, out) {
+        if let Err(error) = self.decide(now, call, ticket, out) {
             let is_new = |group: &ConsumerGroup| group.is_unwritten() && !group.is_busy;
             if self.consumers.get(&*call.group_id).is_some_and(is_new) {
                 self.consumers.remove(&*call.group_id);
@@ -172,7 +176,6 @@ impl Coordinator {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a decision and who waits for it")]
     fn write_decision(
         &mut self,
         now: Now,
@@ -233,7 +236,7 @@ impl Coordinator {
             self.consumers.get_mut(id).and_then(ConsumerGroup::unpark)
         {
             match request {
-                GroupRequest::ConsumerBeat(call) => self.beat_of(now, call, ticket, out),
+                GroupRequest::ConsumerBeat(call) => self.beat_of(now, &call, ticket, out),
                 GroupRequest::CommitOffsets(call) => self.commit(now, &call, ticket, out),
                 GroupRequest::DeleteOffsets(call) => self.delete_offsets(now, &call, ticket, out),
                 other => unreachable!("only requests that may change the group wait: {other:?}"),

@@ -122,7 +122,7 @@ pub(in super::super) async fn describe(call: Call) -> Handled {
     }
     let groups = ids.into_iter().map(|id| {
         let outcome = found.get(&id).cloned().unwrap_or(Err(GroupError::NotCoordinator));
-        group_row(&head, id, outcome, with_operations)
+        group_row(&head, &id, outcome, with_operations)
     });
     let groups = groups.collect();
     head.answer(&ConsumerGroupDescribeResponse {
@@ -133,12 +133,12 @@ pub(in super::super) async fn describe(call: Call) -> Handled {
 
 fn group_row(
     head: &Head,
-    id: String,
+    id: &str,
     outcome: Result<DescribedConsumerGroup, GroupError>,
     with_operations: bool,
 ) -> described::DescribedGroup<'static> {
     let empty = described::DescribedGroup {
-        group_id: id.clone().into(),
+        group_id: id.to_owned().into(),
         authorized_operations: OPERATIONS_UNKNOWN,
         ..described::DescribedGroup::default()
     };
