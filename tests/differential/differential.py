@@ -23,7 +23,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "harness")]
 import brokers  # noqa: E402
 import schema  # noqa: E402
 from cases import (  # noqa: E402, F401 - each registers its cases
-    common, fetch, framing, groups, metadata, more, offsets, produce, retention, sessions, topics,
+    common, consumer_groups, fetch, framing, groups, metadata, more, offsets, produce, retention, sessions, topics,
 )
 from connection import Session  # noqa: E402
 
@@ -106,9 +106,11 @@ def compare(left, right, allowed, tally, watch_stale):
 
 
 # Groups whose rebalances begin at once, and sessions that a case can wait for; the reference's server.properties says the rest.
+# Kafka gathers changes for a second before it assigns (KIP-1263), beside the coordinator; here it does so at once, as Ringmain.
 USUAL = {"ringmain": ["group.initial.rebalance.delay.ms=0", "group.min.session.timeout.ms=500",
                       "offsets.topic.num.partitions=4"],
-         "kafka": ["group.min.session.timeout.ms=500"]}
+         "kafka": ["group.min.session.timeout.ms=500", "group.consumer.assignment.interval.ms=0",
+                   "group.consumer.assignor.offload.enable=false"]}
 # Kafka looks for the first time after half a minute, and rounds that are shorter change nothing about that.
 HURRY = {"ringmain": ["log.retention.check.interval.ms=300"],
          "kafka": ["log.retention.check.interval.ms=300", "log.initial.task.delay.ms=300"]}

@@ -134,6 +134,8 @@ limits! {
         "Largest snapshot of the cluster image, in bytes. A larger one is refused before it is read."
     consumer_groups_per_partition_max: u32 = 100_000, extreme 16;
         "Consumer groups in one partition of __consumer_offsets. A join or commit that would create a further one is refused (POLICY_VIOLATION)."
+    consumer_group_regexes_max: u32 = 64, extreme 2;
+        "Different regular expressions to which the members of one consumer group subscribe. A member that brings a further one is refused (POLICY_VIOLATION)."
     members_per_consumer_group_max: u32 = 20_000, extreme 16;
         "Members of one consumer group, and besides as many that were given a member id and have not come back with it; group.max.size may be lower. Further ones are refused (GROUP_MAX_SIZE_REACHED)."
     member_metadata_bytes_max: u32 = MIB as u32, extreme 4 * KIB as u32;

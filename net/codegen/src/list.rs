@@ -11,8 +11,7 @@ pub(crate) struct Artifact {
     pub(crate) spec_count: usize,
     /// Folder below `target` in which it is kept.
     pub(crate) folder: &'static str,
-    /// Whether specs that are not emitted are resolved too. Not those of the coordinator yet: some
-    /// have a construct that the generator does not know, a tagged struct that may be null.
+    /// Whether specs that are not emitted are resolved too.
     pub(crate) resolves_all: bool,
 }
 
@@ -23,7 +22,7 @@ pub(crate) const ARTIFACTS: &[Artifact] = &[
         name: "kafka-group-coordinator",
         spec_count: 44,
         folder: "kafka-group-coordinator-specs",
-        resolves_all: false,
+        resolves_all: true,
     },
 ];
 
@@ -68,6 +67,20 @@ pub(crate) const OTHERS: &[&str] = &[
     "OffsetCommitValue",
     "GroupMetadataKey",
     "GroupMetadataValue",
+    "ConsumerGroupMetadataKey",
+    "ConsumerGroupMetadataValue",
+    "ConsumerGroupPartitionMetadataKey",
+    "ConsumerGroupPartitionMetadataValue",
+    "ConsumerGroupMemberMetadataKey",
+    "ConsumerGroupMemberMetadataValue",
+    "ConsumerGroupTargetAssignmentMetadataKey",
+    "ConsumerGroupTargetAssignmentMetadataValue",
+    "ConsumerGroupTargetAssignmentMemberKey",
+    "ConsumerGroupTargetAssignmentMemberValue",
+    "ConsumerGroupCurrentMemberAssignmentKey",
+    "ConsumerGroupCurrentMemberAssignmentValue",
+    "ConsumerGroupRegularExpressionKey",
+    "ConsumerGroupRegularExpressionValue",
 ];
 
 /// Whether the message of that name is emitted.

@@ -192,13 +192,6 @@ impl Struct {
             );
             ensure!(
                 field.tag.is_none()
-                    || field.nullable.is_empty()
-                    || !matches!(field.kind, Kind::Struct(_)),
-                "{} is a tagged struct that may be null",
-                field.kafka_name
-            );
-            ensure!(
-                field.tag.is_none()
                     || field.tagged.and(message.valid) == field.versions.and(message.valid),
                 "{} is tagged in some of its versions only",
                 field.kafka_name

@@ -7,8 +7,11 @@
 //!
 //! Errors are a closed list; the gateway knows the numbers.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 use engine::rt::Monotonic;
+use engine::types::TopicId;
 
 /// Names one request until its one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,6 +128,12 @@ pub enum GroupError {
     /// 28 `INVALID_COMMIT_OFFSET_SIZE`.
     #[error("the committed offsets are more than the coordinator keeps or can write at once")]
     InvalidCommitOffsetSize,
+    /// 35 `UNSUPPORTED_VERSION`: what is asked needs another version or another setting.
+    #[error("{0}")]
+    UnsupportedVersion(&'static str),
+    /// 42 `INVALID_REQUEST`.
+    #[error("{0}")]
+    InvalidRequest(&'static str),
     /// 44 `POLICY_VIOLATION`: a limit of Ringmain's own, named by the text.
     #[error("{0}")]
     OverLimit(&'static str),
@@ -134,6 +143,12 @@ pub enum GroupError {
     /// 69 `GROUP_ID_NOT_FOUND`.
     #[error("no such group")]
     GroupIdNotFound,
+    /// 69 `GROUP_ID_NOT_FOUND`, of a group that is run by the other protocol.
+    #[error("the group does not use the consumer protocol")]
+    NotConsumerGroup,
+    /// 69 `GROUP_ID_NOT_FOUND`, of a group that is run by the other protocol.
+    #[error("the group does not use the classic protocol")]
+    NotClassicGroup,
     /// 79 `MEMBER_ID_REQUIRED`: join again with the member id of the answer.
     #[error("join again with the member id that this answer carries")]
     MemberIdRequired,
@@ -146,6 +161,21 @@ pub enum GroupError {
     /// 86 `GROUP_SUBSCRIBED_TO_TOPIC`.
     #[error("the group is subscribed to the topic")]
     GroupSubscribedToTopic,
+    /// 110 `FENCED_MEMBER_EPOCH`.
+    #[error("the member is in another epoch: it has to give up its partitions and join anew")]
+    FencedMemberEpoch,
+    /// 111 `UNRELEASED_INSTANCE_ID`.
+    #[error("another member uses this instance id and has not left")]
+    UnreleasedInstanceId,
+    /// 112 `UNSUPPORTED_ASSIGNOR`.
+    #[error("group.consumer.assignors has no assignor of that name")]
+    UnsupportedAssignor,
+    /// 113 `STALE_MEMBER_EPOCH`.
+    #[error("the member is in another epoch: a heartbeat tells it")]
+    StaleMemberEpoch,
+    /// 128 `INVALID_REGULAR_EXPRESSION`.
+    #[error("the subscription is not a regular expression that can be compiled")]
+    InvalidRegularExpression,
     /// -1 `UNKNOWN_SERVER_ERROR`, as Kafka says it when a group's state is larger than a batch of
     /// `__consumer_offsets` may be.
     #[error("the group's state is larger than max.message.bytes of __consumer_offsets")]
@@ -163,6 +193,10 @@ pub enum GroupRequest {
     Heartbeat(HeartbeatCall),
     /// `LeaveGroup`.
     Leave(LeaveCall),
+    /// `ConsumerGroupHeartbeat`.
+    ConsumerBeat(ConsumerBeatCall),
+    /// `ConsumerGroupDescribe`, the groups of this partition.
+    ConsumerDescribe(Vec<String>),
     /// `OffsetCommit`.
     CommitOffsets(CommitCall),
     /// `OffsetFetch`, one of its groups.
@@ -188,6 +222,10 @@ pub enum GroupReply {
     Heartbeat(Result<(), GroupError>),
     /// `LeaveGroup`: the members in the order of the request.
     Leave(Result<Vec<Left>, GroupError>),
+    /// `ConsumerGroupHeartbeat`.
+    ConsumerBeat(Result<ConsumerBeat, GroupError>),
+    /// `ConsumerGroupDescribe`: in the order of the request.
+    ConsumerDescribe(Vec<(String, Result<DescribedConsumerGroup, GroupError>)>),
     /// `OffsetCommit`. An error as a whole stands for every partition of the request.
     CommitOffsets(Result<Vec<TopicOutcomes>, GroupError>),
     /// `OffsetFetch`.
@@ -322,6 +360,92 @@ pub struct HeartbeatCall {
     pub member_id: String,
     /// `group.instance.id` of a static member.
     pub group_instance_id: Option<String>,
+}
+
+/// A heartbeat of a member of the consumer protocol (KIP-848). What is `None` is as it was said last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConsumerBeatCall {
+    /// Group.
+    pub group_id: String,
+    /// Member id; may be empty for a member that joins before version 1, which is given one.
+    pub member_id: String,
+    /// Version 1 and later: the member makes its own id.
+    pub makes_member_id: bool,
+    /// Epoch that it is in; 0 to join, -1 to leave, -2 to leave for a while (static members).
+    pub member_epoch: i32,
+    /// `group.instance.id` of a static member.
+    pub instance_id: Option<String>,
+    /// `client.rack`.
+    pub rack_id: Option<String>,
+    /// Client id of the request's header; empty if it had none.
+    pub client_id: String,
+    /// Address of the client, as Kafka shows it.
+    pub client_host: String,
+    /// How long it may take to give up partitions.
+    pub rebalance_timeout_ms: Option<i32>,
+    /// Topics by name.
+    pub topics: Option<BTreeSet<String>>,
+    /// Topics by a regular expression of the whole name; empty for none any more.
+    pub regex: Option<String>,
+    /// Assignor that it would like.
+    pub assignor: Option<String>,
+    /// Partitions that it owns.
+    pub owned: Option<BTreeMap<TopicId, BTreeSet<i32>>>,
+}
+
+/// Answer to a heartbeat that worked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerBeat {
+    /// The member's id.
+    pub member_id: String,
+    /// The epoch it is in now.
+    pub member_epoch: i32,
+    /// When to report again.
+    pub heartbeat_interval_ms: i32,
+    /// What it shall have, if that is news.
+    pub assignment: Option<BTreeMap<TopicId, BTreeSet<i32>>>,
+}
+
+/// A group of the consumer protocol in full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedConsumerGroup {
+    /// Kafka's name of the state.
+    pub state: &'static str,
+    /// Group epoch.
+    pub epoch: i32,
+    /// Epoch of the target assignment.
+    pub assignment_epoch: i32,
+    /// Assignor that the group uses.
+    pub assignor: String,
+    /// Members.
+    pub members: Vec<DescribedConsumer>,
+}
+
+/// A member of a group of the consumer protocol in full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedConsumer {
+    /// Member id.
+    pub member_id: String,
+    /// `group.instance.id`.
+    pub instance_id: Option<String>,
+    /// `client.rack`.
+    pub rack_id: Option<String>,
+    /// Epoch.
+    pub epoch: i32,
+    /// Client id.
+    pub client_id: String,
+    /// Address.
+    pub client_host: String,
+    /// Topics by name, ascending.
+    pub topics: Vec<String>,
+    /// Regular expression, if it has one.
+    pub regex: Option<String>,
+    /// What it has, of topics that exist.
+    pub assignment: Vec<TopicPartitions>,
+    /// What it shall have, of topics that exist.
+    pub target: Vec<TopicPartitions>,
+    /// It speaks the classic protocol.
+    pub is_classic: bool,
 }
 
 /// Members that leave. Before version 3 exactly one, by member id.
@@ -532,7 +656,7 @@ pub struct ListedGroup {
     pub protocol_type: String,
     /// Kafka's name of the state.
     pub state: &'static str,
-    /// Kafka's name of the type: `classic`.
+    /// Kafka's name of the type: `classic` or `consumer`.
     pub group_type: &'static str,
 }
 
@@ -548,6 +672,10 @@ impl GroupRequest {
             Self::Sync(_) => GroupReply::Sync(Err(error)),
             Self::Heartbeat(_) => GroupReply::Heartbeat(Err(error)),
             Self::Leave(_) => GroupReply::Leave(Err(error)),
+            Self::ConsumerBeat(_) => GroupReply::ConsumerBeat(Err(error)),
+            Self::ConsumerDescribe(ids) => GroupReply::ConsumerDescribe(
+                ids.iter().map(|group_id| (group_id.clone(), Err(error))).collect(),
+            ),
             Self::CommitOffsets(_) => GroupReply::CommitOffsets(Err(error)),
             Self::FetchOffsets(_) => GroupReply::FetchOffsets(Err(error)),
             Self::DeleteOffsets(_) => GroupReply::DeleteOffsets(Err(error)),
@@ -570,6 +698,7 @@ impl GroupReply {
             Self::CommitOffsets(_) => Self::CommitOffsets(Err(error)),
             Self::DeleteOffsets(_) => Self::DeleteOffsets(Err(error)),
             Self::Leave(_) => Self::Leave(Err(error)),
+            Self::ConsumerBeat(_) => Self::ConsumerBeat(Err(error)),
             Self::DeleteGroups(groups) => {
                 Self::DeleteGroups(groups.into_iter().map(|(id, _)| (id, Err(error))).collect())
             }

@@ -7,11 +7,14 @@
 //! back is answered before. Time comes in with each call, timers are deadlines that the shell asks
 //! for, randomness is handed in: the machine has no clock, no I/O and no `await`.
 //!
-//! Not covered here: which partition a group belongs to and who leads it, the KIP-848 protocol,
-//! offsets committed inside transactions, share and streams groups.
+//! Groups of both protocols live here: those whose leader assigns (`classic`) and those whose
+//! coordinator does (`consumer`, KIP-848).
+//!
+//! Not covered here: which partition a group belongs to and who leads it, offsets committed inside transactions, share and streams groups.
 
 pub mod api;
 mod classic;
+mod consumer;
 mod machine;
 mod offsets;
 mod place;
@@ -22,6 +25,7 @@ pub mod shell;
 pub use api::{
     Effect, GroupError, GroupReply, GroupRequest, Now, Record, Ticket, WriteError, WriteId,
 };
+pub use consumer::Topics;
 pub use machine::{Coordinator, CoordinatorCounts};
 pub use place::{CONSUMER_OFFSETS, partition_of_group};
 pub use records::RecordError;

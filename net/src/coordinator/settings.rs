@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::consumer::{RANGE, UNIFORM};
+
 use tuning::config::BrokerConfig;
 use tuning::limits::Limits;
 
@@ -23,6 +25,18 @@ pub struct GroupSettings {
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
     pub offsets_retention_check_interval: Duration,
+    /// `group.coordinator.rebalance.protocols` has `consumer`.
+    pub serves_consumer_protocol: bool,
+    /// `group.consumer.session.timeout.ms`.
+    pub consumer_session_timeout: Duration,
+    /// `group.consumer.heartbeat.interval.ms`.
+    pub consumer_heartbeat_interval_ms: i32,
+    /// The lower of `group.consumer.max.size` and [`Limits::members_per_consumer_group_max`].
+    pub consumer_members_max: usize,
+    /// `group.consumer.assignors`, those that there are, the default one first.
+    pub consumer_assignors: Vec<String>,
+    /// [`Limits::consumer_group_regexes_max`].
+    pub regexes_max: usize,
     /// [`Limits::consumer_groups_per_partition_max`].
     pub groups_max: usize,
     /// [`Limits::member_metadata_bytes_max`].
@@ -53,6 +67,17 @@ impl GroupSettings {
             offsets_retention_check_interval: Duration::from_millis(
                 config.offsets_retention_check_interval_ms,
             ),
+            serves_consumer_protocol: config.group_protocols.iter().any(|name| name == "consumer"),
+            consumer_session_timeout: Duration::from_millis(u64::from(
+                config.group_consumer_session_timeout_ms,
+            )),
+            consumer_heartbeat_interval_ms: timeout(config.group_consumer_heartbeat_interval_ms),
+            consumer_members_max: config
+                .group_consumer_size_max
+                .min(limits.members_per_consumer_group_max)
+                as usize,
+            consumer_assignors: assignors(&config.group_consumer_assignors),
+            regexes_max: limits.consumer_group_regexes_max as usize,
             groups_max: limits.consumer_groups_per_partition_max as usize,
             member_metadata_bytes_max: limits.member_metadata_bytes_max as usize,
             offsets_per_group_max: limits.offsets_per_consumer_group_max as usize,
@@ -60,4 +85,20 @@ impl GroupSettings {
             deletion_batch_bytes: limits.group_deletion_batch_bytes as usize,
         }
     }
+}
+
+/// The assignors of that list that there are, by name or by the name of Kafka's class; `uniform` if
+/// there is none.
+fn assignors(names: &[String]) -> Vec<String> {
+    let known = names.iter().filter_map(|name| match &**name {
+        UNIFORM | "org.apache.kafka.coordinator.group.assignor.UniformAssignor" => Some(UNIFORM),
+        RANGE | "org.apache.kafka.coordinator.group.assignor.RangeAssignor" => Some(RANGE),
+        _ => None,
+    });
+    let mut known: Vec<String> = known.map(str::to_owned).collect();
+    if known.is_empty() {
+        tracing::warn!(?names, "group.consumer.assignors has none that this broker offers");
+        known.push(UNIFORM.to_owned());
+    }
+    known
 }

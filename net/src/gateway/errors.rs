@@ -136,13 +136,22 @@ pub fn group(error: &GroupError) -> ErrorCode {
         GroupError::InvalidSessionTimeout => ErrorCode::INVALID_SESSION_TIMEOUT,
         GroupError::RebalanceInProgress => ErrorCode::REBALANCE_IN_PROGRESS,
         GroupError::InvalidCommitOffsetSize => ErrorCode::INVALID_COMMIT_OFFSET_SIZE,
+        GroupError::UnsupportedVersion(_) => ErrorCode::UNSUPPORTED_VERSION,
+        GroupError::InvalidRequest(_) => ErrorCode::INVALID_REQUEST,
         GroupError::OverLimit(_) => ErrorCode::POLICY_VIOLATION,
         GroupError::NonEmptyGroup => ErrorCode::NON_EMPTY_GROUP,
-        GroupError::GroupIdNotFound => ErrorCode::GROUP_ID_NOT_FOUND,
+        GroupError::GroupIdNotFound
+        | GroupError::NotConsumerGroup
+        | GroupError::NotClassicGroup => ErrorCode::GROUP_ID_NOT_FOUND,
         GroupError::MemberIdRequired => ErrorCode::MEMBER_ID_REQUIRED,
         GroupError::GroupMaxSizeReached => ErrorCode::GROUP_MAX_SIZE_REACHED,
         GroupError::FencedInstanceId => ErrorCode::FENCED_INSTANCE_ID,
         GroupError::GroupSubscribedToTopic => ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
+        GroupError::FencedMemberEpoch => ErrorCode::FENCED_MEMBER_EPOCH,
+        GroupError::UnreleasedInstanceId => ErrorCode::UNRELEASED_INSTANCE_ID,
+        GroupError::UnsupportedAssignor => ErrorCode::UNSUPPORTED_ASSIGNOR,
+        GroupError::StaleMemberEpoch => ErrorCode::STALE_MEMBER_EPOCH,
+        GroupError::InvalidRegularExpression => ErrorCode::INVALID_REGULAR_EXPRESSION,
         // Kafka's own word for it, and no client duplicates a commit.
         GroupError::GroupTooLarge => ErrorCode::UNKNOWN_SERVER_ERROR,
     }

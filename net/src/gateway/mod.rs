@@ -106,6 +106,8 @@ async fn dispatch(call: Call) -> Handled {
         ApiKey::CREATE_PARTITIONS => partitions::create(call).await,
         ApiKey::INCREMENTAL_ALTER_CONFIGS => configs::alter_incrementally(call).await,
         ApiKey::DESCRIBE_CLUSTER => cluster::handle(&call),
+        ApiKey::CONSUMER_GROUP_HEARTBEAT => groups::consumer_beat(call).await,
+        ApiKey::CONSUMER_GROUP_DESCRIBE => groups::describe_consumers(call).await,
         key => Err(Offence::Ours(Complaint::of_connection(
             "api without handler",
             format!("{key:?} stands in the table of served APIs but has no handler"),

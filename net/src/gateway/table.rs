@@ -35,6 +35,8 @@ const CLASSES: &[(ApiKey, Class)] = &[
     (ApiKey::INCREMENTAL_ALTER_CONFIGS, Class::Exclusive),
     (ApiKey::OFFSET_DELETE, Class::Exclusive),
     (ApiKey::DESCRIBE_CLUSTER, Class::Lookup),
+    (ApiKey::CONSUMER_GROUP_HEARTBEAT, Class::Lookup),
+    (ApiKey::CONSUMER_GROUP_DESCRIBE, Class::Lookup),
 ];
 
 /// The class of `key`; a key without a row runs alone, which is always safe.

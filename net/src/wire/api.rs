@@ -119,6 +119,20 @@ pub const APIS: &[Api] = &[
     ),
     row("OffsetDelete", m::OffsetDeleteRequest::SPEC, m::OffsetDeleteResponse::SPEC, 0, 0),
     row("DescribeCluster", m::DescribeClusterRequest::SPEC, m::DescribeClusterResponse::SPEC, 0, 2),
+    row(
+        "ConsumerGroupHeartbeat",
+        m::ConsumerGroupHeartbeatRequest::SPEC,
+        m::ConsumerGroupHeartbeatResponse::SPEC,
+        0,
+        1,
+    ),
+    row(
+        "ConsumerGroupDescribe",
+        m::ConsumerGroupDescribeRequest::SPEC,
+        m::ConsumerGroupDescribeResponse::SPEC,
+        0,
+        1,
+    ),
 ];
 
 /// The row of `key`, if that API is served.

@@ -126,6 +126,24 @@ pub(crate) static MESSAGES: &[MessageSchema] = &[
         oracle: |bytes, version| oracle_recode::<kafka::ListOffsetsResponse>(bytes, version),
     },
     MessageSchema {
+        name: "ConsumerGroupMetadataKey",
+        key: -1,
+        versions: (0, 0),
+        flexible: (0, -1),
+        fields: CONSUMER_GROUP_METADATA_KEY,
+        ours: |bytes, version| recode::<ours::ConsumerGroupMetadataKey<'_>>(bytes, version),
+        oracle: |_, _| None,
+    },
+    MessageSchema {
+        name: "ConsumerGroupMetadataValue",
+        key: -1,
+        versions: (0, 0),
+        flexible: (0, 32767),
+        fields: CONSUMER_GROUP_METADATA_VALUE,
+        ours: |bytes, version| recode::<ours::ConsumerGroupMetadataValue>(bytes, version),
+        oracle: |_, _| None,
+    },
+    MessageSchema {
         name: "MetadataRequest",
         key: 3,
         versions: (0, 13),
@@ -142,6 +160,112 @@ pub(crate) static MESSAGES: &[MessageSchema] = &[
         fields: METADATA_RESPONSE,
         ours: |bytes, version| recode::<ours::MetadataResponse<'_>>(bytes, version),
         oracle: |bytes, version| oracle_recode::<kafka::MetadataResponse>(bytes, version),
+    },
+    MessageSchema {
+        name: "ConsumerGroupPartitionMetadataKey",
+        key: -1,
+        versions: (0, 0),
+        flexible: (0, -1),
+        fields: CONSUMER_GROUP_PARTITION_METADATA_KEY,
+        ours: |bytes, version| {
+            recode::<ours::ConsumerGroupPartitionMetadataKey<'_>>(bytes, version)
+        },
+        oracle: |_, _| None,
+    },
+    MessageSchema {
+        name: "ConsumerGroupPartitionMetadataValue",
+        key: -1,
+        versions: (0, 0),
+        flexible: (0, 32767),
+        fields: CONSUMER_GROUP_PARTITION_METADATA_VALUE,
+        ours: |bytes, version| {
+            recode::<ours::ConsumerGroupPartitionMetadataValue<'_>>(bytes, version)
+        },
+        oracle: |_, _| None,
+    },
+    MessageSchema {
+        name: "ConsumerGroupMemberMetadataKey",
+        key: -1,
+        versions: (0, 0),
+        flexible: (0, -1),
+        fields: CONSUMER_GROUP_MEMBER_METADATA_KEY,
+        ours: |bytes, version| recode::<ours::ConsumerGroupMemberMetadataKey<'_>>(bytes, version),
+        oracle: |_, _| None,
+    },
+    MessageSchema {
+        name: "ConsumerGroupMemberMetadataValue",
+        key: -1,
+        versions: (0, 0),
+        flexible: (0, 32767),
+        fields: CONSUMER_GROUP_MEMBER_METADATA_VALUE,
+        ours: |bytes, version| recode::<ours::ConsumerGroupMemberMetadataValue<'_>>(bytes, version),
+        oracle: |_, _| None,
+    },
+    MessageSchema {
+        name: "ConsumerGroupTargetAssignmentMetadataKey",
+        key: -1,
+        versions: (0, 0),
+        flexible: (0, -1),
+        fields: CONSUMER_GROUP_TARGET_ASSIGNMENT_METADATA_KEY,
+        ours: |bytes, version| {
+            recode::<ours::ConsumerGroupTargetAssignmentMetadataKey<'_>>(bytes, version)
+        },
+        oracle: |_, _| None,
+    },
+    MessageSchema {
+        name: "ConsumerGroupTargetAssignmentMetadataValue",
+        key: -1,
+        versions: (0, 0),
+        flexible: (0, 32767),
+        fields: CONSUMER_GROUP_TARGET_ASSIGNMENT_METADATA_VALUE,
+        ours: |bytes, version| {
+            recode::<ours::ConsumerGroupTargetAssignmentMetadataValue>(bytes, version)
+        },
+        oracle: |_, _| None,
+    },
+    MessageSchema {
+        name: "ConsumerGroupTargetAssignmentMemberKey",
+        key: -1,
+        versions: (0, 0),
+        flexible: (0, -1),
+        fields: CONSUMER_GROUP_TARGET_ASSIGNMENT_MEMBER_KEY,
+        ours: |bytes, version| {
+            recode::<ours::ConsumerGroupTargetAssignmentMemberKey<'_>>(bytes, version)
+        },
+        oracle: |_, _| None,
+    },
+    MessageSchema {
+        name: "ConsumerGroupTargetAssignmentMemberValue",
+        key: -1,
+        versions: (0, 0),
+        flexible: (0, 32767),
+        fields: CONSUMER_GROUP_TARGET_ASSIGNMENT_MEMBER_VALUE,
+        ours: |bytes, version| {
+            recode::<ours::ConsumerGroupTargetAssignmentMemberValue>(bytes, version)
+        },
+        oracle: |_, _| None,
+    },
+    MessageSchema {
+        name: "ConsumerGroupCurrentMemberAssignmentKey",
+        key: -1,
+        versions: (0, 0),
+        flexible: (0, -1),
+        fields: CONSUMER_GROUP_CURRENT_MEMBER_ASSIGNMENT_KEY,
+        ours: |bytes, version| {
+            recode::<ours::ConsumerGroupCurrentMemberAssignmentKey<'_>>(bytes, version)
+        },
+        oracle: |_, _| None,
+    },
+    MessageSchema {
+        name: "ConsumerGroupCurrentMemberAssignmentValue",
+        key: -1,
+        versions: (0, 0),
+        flexible: (0, 32767),
+        fields: CONSUMER_GROUP_CURRENT_MEMBER_ASSIGNMENT_VALUE,
+        ours: |bytes, version| {
+            recode::<ours::ConsumerGroupCurrentMemberAssignmentValue>(bytes, version)
+        },
+        oracle: |_, _| None,
     },
     MessageSchema {
         name: "OffsetCommitRequest",
@@ -286,6 +410,28 @@ pub(crate) static MESSAGES: &[MessageSchema] = &[
         fields: DESCRIBE_GROUPS_RESPONSE,
         ours: |bytes, version| recode::<ours::DescribeGroupsResponse<'_>>(bytes, version),
         oracle: |bytes, version| oracle_recode::<kafka::DescribeGroupsResponse>(bytes, version),
+    },
+    MessageSchema {
+        name: "ConsumerGroupRegularExpressionKey",
+        key: -1,
+        versions: (0, 0),
+        flexible: (0, -1),
+        fields: CONSUMER_GROUP_REGULAR_EXPRESSION_KEY,
+        ours: |bytes, version| {
+            recode::<ours::ConsumerGroupRegularExpressionKey<'_>>(bytes, version)
+        },
+        oracle: |_, _| None,
+    },
+    MessageSchema {
+        name: "ConsumerGroupRegularExpressionValue",
+        key: -1,
+        versions: (0, 0),
+        flexible: (0, 32767),
+        fields: CONSUMER_GROUP_REGULAR_EXPRESSION_VALUE,
+        ours: |bytes, version| {
+            recode::<ours::ConsumerGroupRegularExpressionValue<'_>>(bytes, version)
+        },
+        oracle: |_, _| None,
     },
     MessageSchema {
         name: "ListGroupsRequest",
@@ -1852,6 +1998,34 @@ static LIST_OFFSETS_RESPONSE__LIST_OFFSETS_PARTITION_RESPONSE: &[FieldSchema] = 
     },
 ];
 
+static CONSUMER_GROUP_METADATA_KEY: &[FieldSchema] = &[FieldSchema {
+    name: "group_id",
+    versions: (0, 0),
+    nullable: (0, -1),
+    flexible: (0, -1),
+    tag: None,
+    kind: Kind::String,
+}];
+
+static CONSUMER_GROUP_METADATA_VALUE: &[FieldSchema] = &[
+    FieldSchema {
+        name: "epoch",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(4),
+    },
+    FieldSchema {
+        name: "metadata_hash",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: Some(0),
+        kind: Kind::Fixed(8),
+    },
+];
+
 static METADATA_REQUEST: &[FieldSchema] = &[
     FieldSchema {
         name: "topics",
@@ -2106,6 +2280,382 @@ static METADATA_RESPONSE__METADATA_RESPONSE_PARTITION: &[FieldSchema] = &[
         nullable: (0, -1),
         flexible: (9, 32767),
         tag: None,
+        kind: Kind::Array(&Kind::Fixed(4)),
+    },
+];
+
+static CONSUMER_GROUP_PARTITION_METADATA_KEY: &[FieldSchema] = &[FieldSchema {
+    name: "group_id",
+    versions: (0, 0),
+    nullable: (0, -1),
+    flexible: (0, -1),
+    tag: None,
+    kind: Kind::String,
+}];
+
+static CONSUMER_GROUP_PARTITION_METADATA_VALUE: &[FieldSchema] = &[FieldSchema {
+    name: "topics",
+    versions: (0, 32767),
+    nullable: (0, -1),
+    flexible: (0, 32767),
+    tag: None,
+    kind: Kind::Array(&Kind::Struct(CONSUMER_GROUP_PARTITION_METADATA_VALUE__TOPIC_METADATA)),
+}];
+
+static CONSUMER_GROUP_PARTITION_METADATA_VALUE__TOPIC_METADATA: &[FieldSchema] = &[
+    FieldSchema {
+        name: "topic_id",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(16),
+    },
+    FieldSchema {
+        name: "topic_name",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "num_partitions",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(4),
+    },
+    FieldSchema {
+        name: "partition_metadata",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Array(&Kind::Struct(
+            CONSUMER_GROUP_PARTITION_METADATA_VALUE__PARTITION_METADATA,
+        )),
+    },
+];
+
+static CONSUMER_GROUP_PARTITION_METADATA_VALUE__PARTITION_METADATA: &[FieldSchema] = &[
+    FieldSchema {
+        name: "partition",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(4),
+    },
+    FieldSchema {
+        name: "racks",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Array(&Kind::String),
+    },
+];
+
+static CONSUMER_GROUP_MEMBER_METADATA_KEY: &[FieldSchema] = &[
+    FieldSchema {
+        name: "group_id",
+        versions: (0, 0),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "member_id",
+        versions: (0, 0),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::String,
+    },
+];
+
+static CONSUMER_GROUP_MEMBER_METADATA_VALUE: &[FieldSchema] = &[
+    FieldSchema {
+        name: "instance_id",
+        versions: (0, 32767),
+        nullable: (0, 32767),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "rack_id",
+        versions: (0, 32767),
+        nullable: (0, 32767),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "client_id",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "client_host",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "subscribed_topic_names",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Array(&Kind::String),
+    },
+    FieldSchema {
+        name: "subscribed_topic_regex",
+        versions: (0, 32767),
+        nullable: (0, 32767),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "rebalance_timeout_ms",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(4),
+    },
+    FieldSchema {
+        name: "server_assignor",
+        versions: (0, 32767),
+        nullable: (0, 32767),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "classic_member_metadata",
+        versions: (0, 32767),
+        nullable: (0, 32767),
+        flexible: (0, 32767),
+        tag: Some(0),
+        kind: Kind::Struct(CONSUMER_GROUP_MEMBER_METADATA_VALUE__CLASSIC_MEMBER_METADATA),
+    },
+];
+
+static CONSUMER_GROUP_MEMBER_METADATA_VALUE__CLASSIC_MEMBER_METADATA: &[FieldSchema] = &[
+    FieldSchema {
+        name: "session_timeout_ms",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(4),
+    },
+    FieldSchema {
+        name: "supported_protocols",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Array(&Kind::Struct(CONSUMER_GROUP_MEMBER_METADATA_VALUE__CLASSIC_PROTOCOL)),
+    },
+];
+
+static CONSUMER_GROUP_MEMBER_METADATA_VALUE__CLASSIC_PROTOCOL: &[FieldSchema] = &[
+    FieldSchema {
+        name: "name",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "metadata",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Bytes,
+    },
+];
+
+static CONSUMER_GROUP_TARGET_ASSIGNMENT_METADATA_KEY: &[FieldSchema] = &[FieldSchema {
+    name: "group_id",
+    versions: (0, 0),
+    nullable: (0, -1),
+    flexible: (0, -1),
+    tag: None,
+    kind: Kind::String,
+}];
+
+static CONSUMER_GROUP_TARGET_ASSIGNMENT_METADATA_VALUE: &[FieldSchema] = &[
+    FieldSchema {
+        name: "assignment_epoch",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(4),
+    },
+    FieldSchema {
+        name: "assignment_timestamp",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: Some(0),
+        kind: Kind::Fixed(8),
+    },
+];
+
+static CONSUMER_GROUP_TARGET_ASSIGNMENT_MEMBER_KEY: &[FieldSchema] = &[
+    FieldSchema {
+        name: "group_id",
+        versions: (0, 0),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "member_id",
+        versions: (0, 0),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::String,
+    },
+];
+
+static CONSUMER_GROUP_TARGET_ASSIGNMENT_MEMBER_VALUE: &[FieldSchema] = &[FieldSchema {
+    name: "topic_partitions",
+    versions: (0, 32767),
+    nullable: (0, -1),
+    flexible: (0, 32767),
+    tag: None,
+    kind: Kind::Array(&Kind::Struct(
+        CONSUMER_GROUP_TARGET_ASSIGNMENT_MEMBER_VALUE__TOPIC_PARTITION,
+    )),
+}];
+
+static CONSUMER_GROUP_TARGET_ASSIGNMENT_MEMBER_VALUE__TOPIC_PARTITION: &[FieldSchema] = &[
+    FieldSchema {
+        name: "topic_id",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(16),
+    },
+    FieldSchema {
+        name: "partitions",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Array(&Kind::Fixed(4)),
+    },
+];
+
+static CONSUMER_GROUP_CURRENT_MEMBER_ASSIGNMENT_KEY: &[FieldSchema] = &[
+    FieldSchema {
+        name: "group_id",
+        versions: (0, 0),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "member_id",
+        versions: (0, 0),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::String,
+    },
+];
+
+static CONSUMER_GROUP_CURRENT_MEMBER_ASSIGNMENT_VALUE: &[FieldSchema] = &[
+    FieldSchema {
+        name: "member_epoch",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(4),
+    },
+    FieldSchema {
+        name: "previous_member_epoch",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(4),
+    },
+    FieldSchema {
+        name: "state",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(1),
+    },
+    FieldSchema {
+        name: "assigned_partitions",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Array(&Kind::Struct(
+            CONSUMER_GROUP_CURRENT_MEMBER_ASSIGNMENT_VALUE__TOPIC_PARTITIONS,
+        )),
+    },
+    FieldSchema {
+        name: "partitions_pending_revocation",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Array(&Kind::Struct(
+            CONSUMER_GROUP_CURRENT_MEMBER_ASSIGNMENT_VALUE__TOPIC_PARTITIONS,
+        )),
+    },
+];
+
+static CONSUMER_GROUP_CURRENT_MEMBER_ASSIGNMENT_VALUE__TOPIC_PARTITIONS: &[FieldSchema] = &[
+    FieldSchema {
+        name: "topic_id",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(16),
+    },
+    FieldSchema {
+        name: "partitions",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Array(&Kind::Fixed(4)),
+    },
+    FieldSchema {
+        name: "assignment_epochs",
+        versions: (0, 32767),
+        nullable: (0, 32767),
+        flexible: (0, 32767),
+        tag: Some(0),
         kind: Kind::Array(&Kind::Fixed(4)),
     },
 ];
@@ -3359,6 +3909,52 @@ static DESCRIBE_GROUPS_RESPONSE__DESCRIBED_GROUP_MEMBER: &[FieldSchema] = &[
         flexible: (5, 32767),
         tag: None,
         kind: Kind::Bytes,
+    },
+];
+
+static CONSUMER_GROUP_REGULAR_EXPRESSION_KEY: &[FieldSchema] = &[
+    FieldSchema {
+        name: "group_id",
+        versions: (0, 0),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "regular_expression",
+        versions: (0, 0),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::String,
+    },
+];
+
+static CONSUMER_GROUP_REGULAR_EXPRESSION_VALUE: &[FieldSchema] = &[
+    FieldSchema {
+        name: "topics",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Array(&Kind::String),
+    },
+    FieldSchema {
+        name: "version",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(8),
+    },
+    FieldSchema {
+        name: "timestamp",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(8),
     },
 ];
 

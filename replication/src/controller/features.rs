@@ -2,8 +2,7 @@
 //!
 //! Clients change their behaviour by these (a Java producer uses the second transaction protocol only
 //! when `transaction.version >= 2` is finalized), so the table holds a feature only from the day its
-//! APIs are served. Not yet here, and what each waits for: `transaction.version` and `group.version`
-//! for the coordinators, `eligible.leader.replicas.version` for changes of the ISR (it also moves
+//! APIs are served. Not yet here, and what each waits for: `transaction.version` for its coordinator, `eligible.leader.replicas.version` for changes of the ISR (it also moves
 //! `min.insync.replicas` to cluster level), `kraft.version` for AddRaftVoter and RemoveRaftVoter,
 //! `share.version` and `streams.version` for their groups.
 
@@ -22,7 +21,11 @@ pub struct Feature {
 
 /// Every feature that is published, in name order. `metadata.version` 25 is Kafka's 4.0-IV3, the
 /// release whose API floor is served (KIP-896).
-pub const FEATURES: &[Feature] = &[Feature { name: "metadata.version", min: 25, max: 25 }];
+/// `group.version` 1 is the consumer protocol (KIP-848).
+pub const FEATURES: &[Feature] = &[
+    Feature { name: "group.version", min: 0, max: 1 },
+    Feature { name: "metadata.version", min: 25, max: 25 },
+];
 
 /// The records of a new cluster: its id and its features.
 #[must_use]

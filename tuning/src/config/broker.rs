@@ -90,6 +90,14 @@ pub struct BrokerConfig {
     pub group_initial_rebalance_delay_ms: u32,
     /// `group.max.size`.
     pub group_size_max: u32,
+    /// `group.consumer.session.timeout.ms`.
+    pub group_consumer_session_timeout_ms: u32,
+    /// `group.consumer.heartbeat.interval.ms`.
+    pub group_consumer_heartbeat_interval_ms: u32,
+    /// `group.consumer.max.size`.
+    pub group_consumer_size_max: u32,
+    /// `group.consumer.assignors`.
+    pub group_consumer_assignors: Vec<String>,
     /// `group.coordinator.rebalance.protocols`.
     pub group_protocols: Vec<String>,
 }
@@ -146,6 +154,10 @@ impl BrokerConfig {
             group_session_timeout_ms_max: read.u32("group.max.session.timeout.ms"),
             group_initial_rebalance_delay_ms: read.u32("group.initial.rebalance.delay.ms"),
             group_size_max: read.u32("group.max.size"),
+            group_consumer_session_timeout_ms: read.u32("group.consumer.session.timeout.ms"),
+            group_consumer_heartbeat_interval_ms: read.u32("group.consumer.heartbeat.interval.ms"),
+            group_consumer_size_max: read.u32("group.consumer.max.size"),
+            group_consumer_assignors: read.list("group.consumer.assignors"),
             group_protocols: read.list("group.coordinator.rebalance.protocols"),
         })
     }

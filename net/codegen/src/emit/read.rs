@@ -66,6 +66,9 @@ impl Scope<'_> {
         let plain = format!("Some({}?)", self.read_kind(&field.kind, flexible));
         let nullable = format!("{}?", self.read_nullable(&field.kind, flexible));
         match field.nullable.condition(within) {
+            None if matches!(field.kind, Kind::Struct(_)) && field.tag.is_some() => {
+                format!("if r.uvarint()? != 0 {{ {plain} }} else {{ None }}")
+            }
             None if matches!(field.kind, Kind::Struct(_)) => {
                 self.read_nullable(&field.kind, flexible)
             }

@@ -93,9 +93,11 @@ impl Scope<'_> {
         }
     }
 
-    /// A nullable struct has a marker byte, but only in versions that allow null.
+    /// A nullable struct has a marker byte, but only in versions that allow null. In a tagged field
+    /// the marker is a varint: 1, or 0 for null.
     fn write_option_struct(self, field: &Field) -> String {
         let name = &field.name;
+        let null = if field.tag.is_some() { 0 } else { -1 };
         let marker = |value: i8| match field.nullable.condition(self.field_within(field)) {
             None => format!("w.i8({value});\n"),
             Some(condition) => format!("if {condition} {{ w.i8({value}); }}\n"),
@@ -103,7 +105,7 @@ impl Scope<'_> {
         format!(
             "match &self.{name} {{\nSome(inner) => {{\n{}inner.write(w, v)?;\n}}\nNone => {{\n{}}}\n}}\n",
             marker(1),
-            marker(-1)
+            marker(null)
         )
     }
 

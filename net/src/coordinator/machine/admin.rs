@@ -14,10 +14,16 @@ use super::{Coordinator, turn};
 /// Kafka's name of the state of a group that is not there.
 const DEAD: &str = "Dead";
 
+/// Kafka's name of the protocol type and of the type of groups of the consumer protocol.
+const CONSUMER: &str = "consumer";
+
 impl Coordinator {
     pub(super) fn describe(&self, call: &DescribeCall, ticket: Ticket, out: &mut Vec<Effect>) {
         let groups = call.group_ids.iter().map(|id| match self.groups.get(&**id) {
             Some(group) => described(group),
+            None if self.written_consumer(id).is_some() => {
+                not_classic(id, call.knows_group_id_not_found)
+            }
             None => unknown(id, call.knows_group_id_not_found),
         });
         out.push(Effect::Answer(ticket, GroupReply::Describe(groups.collect())));
@@ -37,7 +43,19 @@ impl Coordinator {
             state: group.state.name(),
             group_type: group.group_type().name(),
         });
-        out.push(Effect::Answer(ticket, GroupReply::List(Ok(listed.collect()))));
+        let consumers = self.consumers.values().filter(|group| !group.is_unwritten());
+        let consumers = consumers.map(|group| ListedGroup {
+            group_id: group.id.to_string(),
+            protocol_type: CONSUMER.to_owned(),
+            state: group.state.name(),
+            group_type: CONSUMER,
+        });
+        let consumers = consumers.filter(|group| {
+            passes(&call.states, group.state) && passes(&call.types, group.group_type)
+        });
+        let mut listed: Vec<ListedGroup> = listed.chain(consumers).collect();
+        listed.sort_by(|one, other| one.group_id.cmp(&other.group_id));
+        out.push(Effect::Answer(ticket, GroupReply::List(Ok(listed))));
     }
 
     pub(super) fn delete_groups(
@@ -68,6 +86,12 @@ impl Coordinator {
         id: &str,
         out: &mut Vec<Effect>,
     ) -> Result<Arc<str>, GroupError> {
+        if let Some(group) = self.consumers.get(id) {
+            let id = Arc::clone(&group.id);
+            let is_deserted = group.is_deserted();
+            turn!(self, now, out).may_write()?;
+            return if is_deserted { Ok(id) } else { Err(GroupError::NonEmptyGroup) };
+        }
         let group = self.groups.get(id).ok_or(GroupError::GroupIdNotFound)?;
         if group.state != State::Empty {
             return Err(GroupError::NonEmptyGroup);
@@ -84,6 +108,13 @@ fn unknown(id: &str, knows_group_id_not_found: bool) -> DescribedGroup {
     if !knows_group_id_not_found {
         group.error = None;
     }
+    group
+}
+
+/// A group of the consumer protocol has a request of its own to be described.
+fn not_classic(id: &str, knows_group_id_not_found: bool) -> DescribedGroup {
+    let mut group = unknown(id, knows_group_id_not_found);
+    group.error = group.error.map(|_| GroupError::NotClassicGroup);
     group
 }
 

@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use engine::types::TopicId;
+
 use super::super::api::{
     CommitCall, CommitPartition, CommitTopic, DeleteOffsetsCall, Effect, FetchCall, FetchedOffset,
-    FetchedTopic, GroupError, GroupReply, Now, Record, Ticket, TopicOutcomes, TopicPartitions,
+    FetchedTopic, GroupError, GroupReply, GroupRequest, Now, Record, Ticket, TopicOutcomes,
+    TopicPartitions,
 };
+use super::super::consumer::ConsumerGroup;
 use super::super::offsets::OffsetKey;
 use super::super::records::{self, CommittedOffset};
 use super::{Coordinator, OpenWrite, turn};
@@ -30,6 +34,10 @@ impl Coordinator {
         ticket: Ticket,
         out: &mut Vec<Effect>,
     ) {
+        let parked = || GroupRequest::CommitOffsets(call.clone());
+        if self.parks(now, &call.group_id, parked, ticket, out) {
+            return;
+        }
         if let Err(error) = self.may_commit(now, call, out) {
             out.push(Effect::Answer(ticket, GroupReply::CommitOffsets(Err(error))));
             return;
@@ -71,6 +79,9 @@ impl Coordinator {
         out: &mut Vec<Effect>,
     ) -> Result<(), GroupError> {
         turn!(self, now, out).may_write()?;
+        if let Some(group) = self.consumers.get(&*call.group_id) {
+            return may_commit_to(group, call);
+        }
         let Some(group) = self.groups.get_mut(&*call.group_id) else {
             return match (call.generation_id, call.knows_group_id_not_found) {
                 // Not a member of anything: an administrator, or a consumer that assigns by hand.
@@ -137,6 +148,14 @@ impl Coordinator {
     }
 
     pub(super) fn fetch(&mut self, call: &FetchCall, ticket: Ticket, out: &mut Vec<Effect>) {
+        if let Some(group) = self.written_consumer(&call.group_id) {
+            if let Err(error) =
+                group.state.check_fetch(call.member_id.as_deref(), call.member_epoch)
+            {
+                out.push(Effect::Answer(ticket, GroupReply::FetchOffsets(Err(error))));
+                return;
+            }
+        }
         let topics = match &call.topics {
             Some(topics) => {
                 topics.iter().map(|topic| self.fetch_topic(&call.group_id, topic)).collect()
@@ -174,15 +193,18 @@ impl Coordinator {
         ticket: Ticket,
         out: &mut Vec<Effect>,
     ) {
+        let parked = || GroupRequest::DeleteOffsets(call.clone());
+        if self.parks(now, &call.group_id, parked, ticket, out) {
+            return;
+        }
         if let Err(error) = self.may_delete_offsets(now, call, out) {
             out.push(Effect::Answer(ticket, GroupReply::DeleteOffsets(Err(error))));
             return;
         }
-        let group = &self.groups[&*call.group_id];
-        let mut changes = Changes { group: Arc::clone(&group.id), ..Changes::default() };
+        let mut changes = Changes { group: Arc::from(&*call.group_id), ..Changes::default() };
         let mut topics = Vec::with_capacity(call.topics.len());
         for topic in &call.topics {
-            let outcome = match group.reads(&topic.name) {
+            let outcome = match self.reads(&call.group_id, &topic.name) {
                 true => Err(GroupError::GroupSubscribedToTopic),
                 false => Ok(()),
             };
@@ -205,11 +227,21 @@ impl Coordinator {
         out: &mut Vec<Effect>,
     ) -> Result<(), GroupError> {
         turn!(self, now, out).may_write()?;
+        if self.consumers.contains_key(&*call.group_id) {
+            return Ok(());
+        }
         let group = self.groups.get(&*call.group_id).ok_or(GroupError::GroupIdNotFound)?;
         // Which topics the members read is known of consumers only.
         match group.members.is_empty() || group.is_of_consumers() {
             true => Ok(()),
             false => Err(GroupError::NonEmptyGroup),
+        }
+    }
+
+    fn reads(&self, group: &str, topic: &str) -> bool {
+        match self.consumers.get(group) {
+            Some(group) => group.state.reads(topic),
+            None => self.groups.get(group).is_some_and(|group| group.reads(topic)),
         }
     }
 
@@ -244,6 +276,21 @@ impl Changes {
         self.offsets.push((key, value));
         Ok(())
     }
+}
+
+/// Whether a member of the consumer protocol, or nobody's member, may commit.
+fn may_commit_to(group: &ConsumerGroup, call: &CommitCall) -> Result<(), GroupError> {
+    let is_member = group.state.members.contains_key(&*call.member_id);
+    if is_member && !call.knows_group_id_not_found {
+        return Err(GroupError::UnsupportedVersion(
+            "members of the consumer protocol commit with version 9 or later",
+        ));
+    }
+    let partitions = call.topics.iter().flat_map(|topic| {
+        let id = TopicId(topic.topic_id);
+        topic.partitions.iter().map(move |partition| (id, partition.index))
+    });
+    group.state.check_commit(&call.member_id, call.generation_id, partitions)
 }
 
 fn is_of_topic(offset: &CommittedOffset, asked: [u8; 16]) -> bool {

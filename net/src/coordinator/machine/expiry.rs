@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::super::api::{Effect, GroupError, GroupReply, Now, Record, Ticket};
 use super::super::classic::{ClassicGroup, State};
+use super::super::consumer::ConsumerGroup;
 use super::super::offsets::OffsetKey;
 use super::super::records::{self, CommittedOffset};
-use super::{Coordinator, OpenWrite, Phase, Timer, turn};
+use super::{Coordinator, OpenWrite, Phase, Timer, consumers, turn};
 
 /// From when on the retention of a group's offsets counts.
 #[derive(Clone, Copy)]
@@ -23,7 +24,9 @@ impl Coordinator {
     pub(super) fn expire_offsets(&mut self, now: Now, out: &mut Vec<Effect>) {
         let mut expired: Vec<OffsetKey> = Vec::new();
         let mut doomed: Vec<Arc<str>> = Vec::new();
-        for group in self.groups.values() {
+        self.expire_of_consumers(now, &mut expired, &mut doomed);
+        let changing = |id: &Arc<str>| self.consumers.contains_key(id);
+        for group in self.groups.values().filter(|group| !changing(&group.id)) {
             let before = expired.len();
             let mut kept = 0;
             for (key, offset) in self.offsets.latest_of(&group.id) {
@@ -45,6 +48,38 @@ impl Coordinator {
         turn.set(after, Timer::Retention);
     }
 
+    /// The same of groups of the consumer protocol: of these one always knows which topics they have
+    /// left, and their offsets age from the commit on.
+    fn expire_of_consumers(
+        &self,
+        now: Now,
+        expired: &mut Vec<OffsetKey>,
+        doomed: &mut Vec<Arc<str>>,
+    ) {
+        for group in self.consumers.values().filter(|group| !group.is_busy) {
+            let before = expired.len();
+            let mut kept = 0;
+            for (key, offset) in self.offsets.latest_of(&group.id) {
+                let is_old = match offset.expire_ms {
+                    Some(end) => now.wall_ms >= end,
+                    None => self.has_aged(now, offset.commit_ms),
+                };
+                match is_old && !group.state.reads(&key.topic) {
+                    true => expired.push(key),
+                    false => kept += 1,
+                }
+            }
+            if kept == 0 && group.is_deserted() {
+                expired.truncate(before);
+                doomed.push(Arc::clone(&group.id));
+            }
+        }
+    }
+
+    fn has_aged(&self, now: Now, since_ms: i64) -> bool {
+        now.wall_ms.saturating_sub(since_ms) >= self.settings.offsets_retention_ms
+    }
+
     fn is_expired(
         &self,
         group: &ClassicGroup,
@@ -63,7 +98,7 @@ impl Coordinator {
             Since::Commit => offset.commit_ms,
             Since::Moment(moment) => moment,
         };
-        now.wall_ms.saturating_sub(since) >= self.settings.offsets_retention_ms
+        self.has_aged(now, since)
     }
 
     /// These topics were deleted: forgets the offsets committed for them.
@@ -94,6 +129,14 @@ impl Coordinator {
             for (key, _) in self.offsets.latest_of(&id) {
                 add(&mut batches, most, offset_record(&key), Some(key));
             }
+            if let Some(mut group) = self.consumers.remove(&id) {
+                for record in consumers::ends(&group).expect("what was written can be ended") {
+                    add(&mut batches, most, record, None);
+                }
+                group.close(GroupError::UnknownMemberId, &mut turn!(self, now, out));
+                batches.last_mut().expect("there is one").removed_consumers.push(group);
+                continue;
+            }
             let record = records::group(&id, None).expect("the id of a group can be written");
             add(&mut batches, most, record, None);
             let mut group = self.groups.remove(&id).expect("the caller found it");
@@ -123,6 +166,7 @@ impl Coordinator {
             let open = OpenWrite {
                 offsets: batch.offsets,
                 removed: batch.removed,
+                removed_consumers: batch.removed_consumers,
                 answer: answer.take_if(|_| index == last),
                 continues: index < last,
                 ..OpenWrite::default()
@@ -139,6 +183,7 @@ struct Batch {
     bytes: usize,
     offsets: Vec<OffsetKey>,
     removed: Vec<ClassicGroup>,
+    removed_consumers: Vec<ConsumerGroup>,
 }
 
 fn add(batches: &mut Vec<Batch>, most: usize, record: Record, key: Option<OffsetKey>) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::api::{Effect, GroupError, Now};
 use super::super::classic::ClassicGroup;
+use super::super::consumer::{Change, ConsumerGroup};
 use super::super::offsets::OffsetKey;
 use super::super::records::{self, Entry, RecordError};
 use super::{Coordinator, Phase, Timer, turn};
@@ -28,20 +29,36 @@ impl Coordinator {
             }
             Entry::Group { group, value: Some(stored) } => {
                 let id: Arc<str> = Arc::from(group);
+                self.consumers.remove(&id);
                 self.groups.insert(Arc::clone(&id), ClassicGroup::load(id, stored));
             }
             Entry::Group { group, value: None } => {
                 self.groups.remove(&*group);
             }
+            Entry::Consumer { group, change } => self.replay_consumer(&group, &change),
             Entry::Unknown => self.records_skipped += 1,
         }
         Ok(())
     }
 
+    fn replay_consumer(&mut self, group: &str, change: &Change) {
+        match change {
+            Change::Group(None) => drop(self.consumers.remove(group)),
+            change if self.consumers.contains_key(group) || !change.is_end() => {
+                // What was only known by its offsets, or what was replaced, is such a group now.
+                let id: Arc<str> = Arc::from(group);
+                self.groups.remove(&id);
+                let new = || ConsumerGroup::new(Arc::clone(&id));
+                self.consumers.entry(Arc::clone(&id)).or_insert_with(new).state.apply(change);
+            }
+            _ => {}
+        }
+    }
+
     /// Offsets without a group belong to somebody who only keeps offsets here: a simple group,
     /// without members or type.
     pub(super) fn group_of_offsets(&mut self, id: &Arc<str>) {
-        if !self.groups.contains_key(id) {
+        if !self.groups.contains_key(id) && !self.consumers.contains_key(id) {
             let mut group = ClassicGroup::new(Arc::clone(id), 0);
             group.state_since_ms = None;
             self.groups.insert(Arc::clone(id), group);
@@ -58,6 +75,9 @@ impl Coordinator {
         self.phase = Phase::Serving;
         let mut turn = turn!(self, now, out);
         for group in self.groups.values_mut() {
+            group.loaded(&mut turn);
+        }
+        for group in self.consumers.values_mut() {
             group.loaded(&mut turn);
         }
         let after = turn.settings.offsets_retention_check_interval;
@@ -77,7 +97,11 @@ impl Coordinator {
         for group in self.groups.values_mut() {
             group.close(why, &mut turn);
         }
+        for group in self.consumers.values_mut() {
+            group.close(why, &mut turn);
+        }
         self.groups.clear();
+        self.consumers.clear();
         self.offsets.clear();
         self.timers.clear();
     }

@@ -6,6 +6,7 @@
 mod admin;
 mod check;
 mod commit;
+mod consumers;
 mod expiry;
 mod load;
 mod timers;
@@ -25,6 +26,7 @@ use super::api::{
     Left, Now, SyncCall, Ticket, WriteError, WriteId,
 };
 use super::classic::ClassicGroup;
+use super::consumer::{ConsumerGroup, NoTopics, Topics};
 use super::offsets::Offsets;
 use super::settings::GroupSettings;
 use timers::Timers;
@@ -60,6 +62,12 @@ pub struct Coordinator {
     settings: GroupSettings,
     phase: Phase,
     groups: BTreeMap<Arc<str>, ClassicGroup>,
+    /// Groups of the consumer protocol. An id is here and in `groups` only while the group changes
+    /// from there to here and that is not written.
+    consumers: BTreeMap<Arc<str>, ConsumerGroup>,
+    topics: Arc<dyn Topics>,
+    /// Rises with each `topics`.
+    topics_version: u64,
     offsets: Offsets,
     timers: Timers,
     writes: Writes,
@@ -88,6 +96,9 @@ impl Coordinator {
             settings,
             phase: Phase::Loading,
             groups: BTreeMap::new(),
+            consumers: BTreeMap::new(),
+            topics: Arc::new(NoTopics),
+            topics_version: 0,
             offsets: Offsets::default(),
             timers: Timers::default(),
             writes: Writes::default(),
@@ -114,6 +125,8 @@ impl Coordinator {
             GroupRequest::Sync(call) => self.sync(now, &call, ticket, out),
             GroupRequest::Heartbeat(call) => self.heartbeat(now, &call, ticket, out),
             GroupRequest::Leave(call) => self.leave(now, &call, ticket, out),
+            GroupRequest::ConsumerBeat(call) => self.beat(now, call, ticket, random, out),
+            GroupRequest::ConsumerDescribe(ids) => self.describe_consumers(&ids, ticket, out),
             GroupRequest::CommitOffsets(call) => self.commit(now, &call, ticket, out),
             GroupRequest::FetchOffsets(call) => self.fetch(&call, ticket, out),
             GroupRequest::DeleteOffsets(call) => self.delete_offsets(now, &call, ticket, out),
@@ -141,6 +154,11 @@ impl Coordinator {
         random: &mut dyn FnMut() -> u64,
         out: &mut Vec<Effect>,
     ) {
+        if let Err(error) = self.may_be_classic(&call.group_id) {
+            let refused = JoinRefused { error, member_id: call.member_id.clone() };
+            out.push(Effect::Answer(ticket, GroupReply::Join(Err(refused))));
+            return;
+        }
         if !self.groups.contains_key(&*call.group_id)
             && let Err(error) = self.create_for(now, call, out)
         {
@@ -172,16 +190,25 @@ impl Coordinator {
         let id: Arc<str> = Arc::from(&*call.group_id);
         let group = ClassicGroup::new(Arc::clone(&id), now.wall_ms);
         let record = group.record_of_beginning().map_err(|_| GroupError::InvalidGroupId)?;
+        turn!(self, now, out).may_write()?;
+        let mut records = Vec::new();
+        let mut removed_consumers = Vec::new();
+        if let Some(mut empty) = self.consumers.remove(&id) {
+            records = consumers::ends(&empty)?;
+            empty.close(GroupError::CoordinatorNotAvailable, &mut turn!(self, now, out));
+            removed_consumers.push(empty);
+        }
+        records.push(record);
         let mut turn = turn!(self, now, out);
-        turn.may_write()?;
         let created = Some(GroupWrite::Created { group: Arc::clone(&id) });
-        turn.write(vec![record], OpenWrite { group: created, ..OpenWrite::default() });
+        let open = OpenWrite { group: created, removed_consumers, ..OpenWrite::default() };
+        turn.write(records, open);
         self.groups.insert(id, group);
         Ok(())
     }
 
     fn has_room_for_group(&self) -> Result<(), GroupError> {
-        match self.groups.len() < self.settings.groups_max {
+        match self.groups.len() + self.consumers.len() < self.settings.groups_max {
             true => Ok(()),
             false => Err(GroupError::OverLimit(
                 "the coordinator has as many groups as it may have (consumer_groups_per_partition_max)",
@@ -256,6 +283,9 @@ impl Coordinator {
         if let Some(group) = open.group {
             self.group_written(now, write, group, result, out);
         }
+        if result.is_err() {
+            self.restore_consumers(now, open.removed_consumers, out);
+        }
         self.fire_due(now, out);
     }
 
@@ -301,6 +331,7 @@ impl Coordinator {
                     group.assignments_written(write, generation, &assignments, result, &mut turn);
                 }
             }
+            GroupWrite::Decided(decided) => self.decision_written(now, *decided, result, out),
             GroupWrite::Replaced(replaced) => {
                 if let Some(group) = self.groups.get_mut(&replaced.group) {
                     group.replacement_written(*replaced, result, &mut turn);
@@ -321,6 +352,9 @@ impl Coordinator {
     }
 
     fn fire(&mut self, now: Now, timer: &Timer, out: &mut Vec<Effect>) {
+        if let Timer::Silence { group, member } | Timer::Revocation { group, member } = timer {
+            return self.member_overdue(now, group, member, timer, out);
+        }
         let (Timer::Session { group: id, .. }
         | Timer::Pending { group: id, .. }
         | Timer::Join { group: id }
@@ -334,7 +368,7 @@ impl Coordinator {
             Timer::Session { member, .. } => group.session_expired(member, &mut turn),
             Timer::Pending { member, .. } => group.pending_expired(member, &mut turn),
             Timer::Join { .. } => group.join_expired(&mut turn),
-            Timer::Sync { .. } | Timer::Retention => group.sync_expired(&mut turn),
+            _ => group.sync_expired(&mut turn),
         }
     }
 
@@ -348,8 +382,9 @@ impl Coordinator {
     #[must_use]
     pub fn counts(&self) -> CoordinatorCounts {
         CoordinatorCounts {
-            groups: self.groups.len(),
-            members: self.groups.values().map(|group| group.members.len()).sum(),
+            groups: self.groups.len() + self.consumers.len(),
+            members: self.groups.values().map(|group| group.members.len()).sum::<usize>()
+                + self.consumers.values().map(|group| group.state.members.len()).sum::<usize>(),
             offsets: self.offsets.count(),
             writes: self.writes.len(),
             records_skipped: self.records_skipped,

@@ -27,6 +27,10 @@ pub(crate) enum Timer {
     Join { group: Arc<str> },
     /// The time to ask for assignments is over.
     Sync { group: Arc<str> },
+    /// A member of the consumer protocol was not heard of for the session timeout.
+    Silence { group: Arc<str>, member: Arc<str> },
+    /// A member of the consumer protocol had its rebalance timeout to give up partitions.
+    Revocation { group: Arc<str>, member: Arc<str> },
     /// Old offsets are looked for.
     Retention,
 }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::super::api::{Effect, GroupError, GroupReply, Now, Record, Ticket, WriteError, WriteId};
 use super::super::classic::{ClassicGroup, Replaced};
+use super::super::consumer::{ConsumerGroup, Decided};
 use super::super::offsets::OffsetKey;
 use super::super::settings::GroupSettings;
 use super::timers::{Timer, TimerId, Timers};
@@ -119,6 +120,8 @@ pub(crate) struct OpenWrite {
     pub(crate) group: Option<GroupWrite>,
     /// Groups that it deletes, to be put back if it does not.
     pub(crate) removed: Vec<ClassicGroup>,
+    /// The same of groups of the consumer protocol.
+    pub(crate) removed_consumers: Vec<ConsumerGroup>,
     /// The next write belongs to the same request and fails if this one does.
     pub(crate) continues: bool,
     /// A write before this one, of the same request, failed so.
@@ -136,4 +139,6 @@ pub(crate) enum GroupWrite {
     Assigned { group: Arc<str>, generation: i32, assignments: BTreeMap<Arc<str>, Bytes> },
     /// A static member came back under a new member id.
     Replaced(Box<Replaced>),
+    /// What a group of the consumer protocol decided.
+    Decided(Box<Decided>),
 }

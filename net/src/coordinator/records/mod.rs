@@ -7,16 +7,21 @@
 //! versions. Types and versions that are not known are skipped, as Kafka does, so that a partition
 //! written by a newer broker still loads.
 //!
-//! Not covered: the records of the KIP-848 protocol, share and streams groups.
+//! The records of the consumer protocol (KIP-848) stand in `consumer`. Not covered: share and streams
+//! groups.
+
+mod consumer;
 
 use bytes::Bytes;
 
 use super::api::Record;
+use super::consumer::Change;
 use crate::wire::messages::group_metadata_value::MemberMetadata;
 use crate::wire::messages::{
     GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue,
 };
 use crate::wire::{self, DecodeError, EncodeError, Message, Writer};
+pub(super) use consumer::record as consumer_record;
 
 /// Layout of keys.
 const KEY_VERSION: i16 = 0;
@@ -97,6 +102,8 @@ pub(super) enum Entry {
     Offset { group: String, topic: String, partition: i32, value: Option<CommittedOffset> },
     /// A classic group, or its end.
     Group { group: String, value: Option<StoredGroup> },
+    /// A change of a group that speaks the consumer protocol.
+    Consumer { group: String, change: Change },
     /// Of a type or version that is not known.
     Unknown,
 }
@@ -111,7 +118,7 @@ pub(super) fn read(key: &[u8], value: Option<&[u8]>) -> Result<Entry, RecordErro
     match kind {
         LEGACY_OFFSET_COMMIT | OffsetCommitKey::RECORD_TYPE => read_offset(key, value),
         GroupMetadataKey::RECORD_TYPE => read_group(key, value),
-        _ => Ok(Entry::Unknown),
+        _ => consumer::read(kind, key, value).unwrap_or(Ok(Entry::Unknown)),
     }
 }
 

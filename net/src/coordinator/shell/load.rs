@@ -4,6 +4,7 @@
 //! appends to it before its coordinator answers.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::batch::{BatchError, Batches};
@@ -17,6 +18,7 @@ use replication::partition::{
 use super::super::Coordinator;
 use super::Inner;
 use super::seat::{Active, Phase, Place};
+use super::topics::ImageTopics;
 use super::write::Writes;
 
 /// Between two tries of something that a partition that is just starting refuses.
@@ -50,9 +52,11 @@ impl Inner {
         };
         let loaded = self.read_log(index, turn, place).await;
         let mut state = self.state.borrow_mut();
+        let image = Arc::clone(&state.image);
         let Some(seat) = state.seat(index, turn) else { return };
         match loaded {
-            Ok(coordinator) => {
+            Ok(mut coordinator) => {
+                coordinator.take_topics(Arc::new(ImageTopics(image)));
                 let writes = Writes::default();
                 seat.phase = Phase::Active(Box::new(Active { coordinator, writes }));
                 drop(state);

@@ -13,6 +13,7 @@
 
 mod load;
 mod seat;
+mod topics;
 mod write;
 
 use std::cell::{Cell, RefCell};
@@ -27,7 +28,7 @@ use replication::image::{ClusterImage, Topic};
 use replication::partition::{PartitionService, owner_shard};
 
 use super::api::{Effect, GroupError, GroupReply, GroupRequest, Now, Ticket};
-use super::{Coordinator, GroupSettings};
+use super::{Coordinator, GroupSettings, Topics};
 use seat::{Phase, Seat};
 
 /// Where an answer goes: called once, now or later, on the coordinator's shard.
@@ -234,6 +235,7 @@ impl Inner {
             self.load(index, turn);
         }
         answer(answers);
+        self.tell_topics(image);
         self.forget_topics(&before, image);
     }
 
@@ -251,6 +253,17 @@ impl Inner {
 
     fn shard(&self) -> ShardId {
         self.rt.shard()
+    }
+
+    /// Groups of the consumer protocol follow the topics.
+    fn tell_topics(self: &Rc<Self>, image: &Arc<ClusterImage>) {
+        let topics: Arc<dyn Topics> = Arc::new(topics::ImageTopics(Arc::clone(image)));
+        let mut state = self.state.borrow_mut();
+        for seat in state.seats.values_mut() {
+            if let Phase::Active(active) = &mut seat.phase {
+                active.coordinator.take_topics(Arc::clone(&topics));
+            }
+        }
     }
 
     /// Offsets of topics that are gone are of no use to anybody.

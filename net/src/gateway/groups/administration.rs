@@ -23,7 +23,7 @@ use crate::wire::messages::{
 
 /// Everything that may be done to a group, as bits of Kafka's `AclOperation`: read, delete, describe,
 /// describe and alter configs. Nothing is denied while there are no ACLs.
-const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
+pub(super) const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 /// From this version of DescribeGroups on, an unknown group is told as such (KIP-1043).
 const GROUP_NOT_FOUND_FROM: i16 = 6;
 
@@ -62,7 +62,12 @@ fn describe_row(
 ) -> described::DescribedGroup<'static> {
     let error_code = group.error.as_ref().map_or(ErrorCode::NONE, errors::group);
     let has_operations = with_operations && group.error.is_none();
-    let unknown = group.error == Some(GroupError::GroupIdNotFound);
+    let id = &group.group_id;
+    let message = match group.error {
+        Some(GroupError::GroupIdNotFound) => Some(format!("Group {id} not found.")),
+        Some(GroupError::NotClassicGroup) => Some(format!("Group {id} is not a classic group.")),
+        _ => None,
+    };
     let members = group.members.into_iter().map(|member| described::DescribedGroupMember {
         member_id: member.member_id.into(),
         group_instance_id: member.group_instance_id.map(Cow::Owned),
@@ -71,10 +76,9 @@ fn describe_row(
         member_metadata: Cow::Owned(member.metadata.into()),
         member_assignment: Cow::Owned(member.assignment.into()),
     });
-    let message = unknown.then(|| format!("Group {} not found.", group.group_id).into());
     described::DescribedGroup {
         error_code: error_code.0,
-        error_message: message,
+        error_message: message.map(Into::into),
         group_state: group.state.into(),
         protocol_type: group.protocol_type.into(),
         protocol_data: group.protocol.into(),
@@ -159,7 +163,7 @@ pub(in super::super) async fn delete_groups(call: Call) -> Handled {
 
 /// Asks each coordinator about its own of these groups; those that nobody here coordinates are not
 /// asked about.
-async fn ask_each(
+pub(super) async fn ask_each(
     gateway: &Gateway,
     ids: &[String],
     question: impl Fn(Vec<String>) -> GroupRequest,

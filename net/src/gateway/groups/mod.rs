@@ -4,6 +4,7 @@
 //! a message looks like. One file per kind of request.
 
 mod administration;
+mod consumers;
 mod membership;
 mod offset_commit;
 mod offset_delete;
@@ -13,6 +14,7 @@ use engine::types::{PartitionId, PartitionIndex};
 use replication::image::{ClusterImage, Topic};
 
 pub(super) use administration::{delete_groups, describe_groups, list_groups};
+pub(super) use consumers::{beat as consumer_beat, describe as describe_consumers};
 pub(super) use membership::{heartbeat, join, leave, sync};
 pub(super) use offset_commit::commit;
 pub(super) use offset_delete::delete;

@@ -15,8 +15,8 @@ const fn groups(
     ConfigDef::broker(name, kind, default, doc).read_only().not_yet(why::GROUPS)
 }
 
-/// What the coordinator of classic groups runs by.
-const fn classic(
+/// What the coordinator of groups runs by.
+const fn served(
     name: &'static str,
     kind: Kind,
     default: &'static str,
@@ -44,63 +44,63 @@ const fn streams(
 }
 
 pub(super) const TABLE: &[ConfigDef] = &[
-    classic(
+    served(
         "offsets.topic.num.partitions",
         Kind::int(1),
         "50",
         "Partitions of the topic that keeps committed offsets.",
     ),
-    classic(
+    served(
         "offsets.topic.replication.factor",
         Kind::int_in(1, i16::MAX as i32),
         "3",
         "Replicas of that topic; reduced to the brokers there are.",
     ),
-    classic(
+    served(
         "offsets.topic.segment.bytes",
         Kind::int(1 << 20),
         "104857600",
         "Segment size of that topic, in bytes.",
     ),
-    classic(
+    served(
         "offsets.retention.minutes",
         Kind::int(1),
         "10080",
         "How long offsets of an empty group are kept, in minutes.",
     ),
-    classic(
+    served(
         "offsets.retention.check.interval.ms",
         Kind::long(1),
         "600000",
         "How often old offsets are looked for, in milliseconds.",
     ),
-    classic(
+    served(
         "offset.metadata.max.bytes",
         Kind::int(0),
         "4096",
         "Largest text stored with an offset, in bytes.",
     ),
     groups("offsets.commit.timeout.ms", MS, "5000", "How long a commit may take, in milliseconds."),
-    classic(
+    served(
         "group.min.session.timeout.ms",
         MS,
         "6000",
         "Shortest session timeout of a classic group, in milliseconds.",
     ),
-    classic(
+    served(
         "group.max.session.timeout.ms",
         MS,
         "1800000",
         "Longest session timeout of a classic group, in milliseconds.",
     ),
-    classic(
+    served(
         "group.initial.rebalance.delay.ms",
         Kind::int(0),
         "3000",
         "How long a new classic group waits for more members, in milliseconds.",
     ),
-    classic("group.max.size", Kind::int(1), "2147483647", "Members of a classic group."),
-    groups(
+    served("group.max.size", Kind::int(1), "2147483647", "Members of a classic group."),
+    served(
         "group.coordinator.rebalance.protocols",
         Kind::List(&["classic", "consumer", "streams", "share"]),
         "classic,consumer,streams",
@@ -122,7 +122,7 @@ pub(super) const TABLE: &[ConfigDef] = &[
     )
     .read_only()
     .no_op(why::NO_THREADS),
-    groups(
+    served(
         "group.consumer.session.timeout.ms",
         MS,
         "45000",
@@ -130,7 +130,7 @@ pub(super) const TABLE: &[ConfigDef] = &[
     ),
     groups("group.consumer.min.session.timeout.ms", MS, "45000", "Smallest value of it."),
     groups("group.consumer.max.session.timeout.ms", MS, "60000", "Largest value of it."),
-    groups(
+    served(
         "group.consumer.heartbeat.interval.ms",
         MS,
         "5000",
@@ -150,13 +150,13 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "true",
         "Default of the group config consumer.assignor.offload.enable.",
     ),
-    groups(
+    served(
         "group.consumer.assignors",
         Kind::List(&[]),
         "uniform,range",
         "Assignors that the broker offers; the first one is the default.",
     ),
-    groups("group.consumer.max.size", Kind::int(1), "2147483647", "Members of a consumer group."),
+    served("group.consumer.max.size", Kind::int(1), "2147483647", "Members of a consumer group."),
     groups(
         "group.consumer.migration.policy",
         Kind::Enum(&["bidirectional", "upgrade", "downgrade", "disabled"]),

@@ -23,7 +23,7 @@ mod why {
     pub(super) const NO_CLASSES: &str = "no code is loaded by class name.";
     pub(super) const COMPACTION: &str = "log compaction is not built.";
     pub(super) const TIERING: &str = "tiered storage is not built.";
-    pub(super) const GROUPS: &str = "of consumer groups only the classic protocol is built.";
+    pub(super) const GROUPS: &str = "this part of the consumer protocol is not built.";
     pub(super) const SHARE: &str = "share groups are not built.";
     pub(super) const STREAMS: &str = "streams groups are not built.";
     pub(super) const TRANSACTIONS: &str = "transactions are not built.";

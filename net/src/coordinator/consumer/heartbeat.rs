@@ -1,0 +1,406 @@
+//! A member's heartbeat: join, report, leave.
+//!
+//! A heartbeat is decided on a [`Draft`]: the group with the changes that the heartbeat makes, each
+//! of which is a record to write. Three things may happen, one after the other: the member changes
+//! its subscription, which raises the group epoch; a group epoch without an assignment gets one;
+//! the member takes a step towards its share of it. The rules and the order are KIP-848's.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::super::api::{ConsumerBeat, ConsumerBeatCall, GroupError};
+use super::super::settings::GroupSettings;
+use super::assign::{self, Candidate};
+use super::reconcile::{self, is_within};
+use super::state::{
+    Change, Current, Held, Matched, Member, MemberState, Partitions, STATIC_AWAY, State,
+    Subscription, bare,
+};
+use super::topics::{Topics, matching, metadata_hash};
+
+/// Epoch of a group before its first member. Epoch 0 is what a member says to join, and no answer may
+/// leave it there; Kafka 4.3 counts from here.
+const EPOCH_OF_BEGINNING: i32 = 1;
+
+/// What a decision may look at besides the group.
+#[derive(Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) topics: &'a dyn Topics,
+    /// Version of `topics`.
+    pub(crate) version: u64,
+    pub(crate) settings: &'a GroupSettings,
+    pub(crate) wall_ms: i64,
+    /// The group was held against `topics` before.
+    pub(crate) is_checked: bool,
+}
+
+/// A group with changes that are not written yet.
+pub(crate) struct Draft<'a> {
+    state: Cow<'a, State>,
+    changes: Vec<Change>,
+}
+
+impl<'a> Draft<'a> {
+    /// A draft without changes.
+    pub(crate) fn of(state: &'a State) -> Self {
+        Self { state: Cow::Borrowed(state), changes: Vec::new() }
+    }
+
+    fn push(&mut self, change: Change) {
+        self.state.to_mut().apply(&change);
+        self.changes.push(change);
+    }
+
+    /// The group with the changes, if there are any, and the changes.
+    pub(crate) fn finish(self) -> Option<(State, Vec<Change>)> {
+        (!self.changes.is_empty()).then(|| (self.state.into_owned(), self.changes))
+    }
+
+    /// A heartbeat of a member that is in the group or joins it.
+    ///
+    /// # Errors
+    /// 25, 81, 82, 110, 111, or a limit.
+    pub(crate) fn beat(
+        &mut self,
+        call: &ConsumerBeatCall,
+        around: Surroundings<'_>,
+    ) -> Result<ConsumerBeat, GroupError> {
+        let id: Arc<str> = Arc::from(&*call.member_id);
+        let is_member = self.state.members.contains_key(&id);
+        if !is_member && self.state.members.len() >= around.settings.consumer_members_max {
+            return Err(GroupError::GroupMaxSizeReached);
+        }
+        let before = self.admit(&id, call)?;
+        let has_changed = self.subscribe(&id, &before, call, around)?;
+        if has_changed || !around.is_checked {
+            self.refresh_regexes(around);
+            self.raise_epoch(has_changed, around);
+        }
+        if self.state.epoch > self.state.assignment_epoch {
+            self.assign(around);
+        }
+        let now = self.reconcile(&id, call)?;
+        let is_full = call.member_epoch == 0
+            || (call.rebalance_timeout_ms.is_some()
+                && (call.topics.is_some() || call.regex.is_some())
+                && call.owned.is_some());
+        let has_moved = bare(&before.current.assigned) != bare(&now.assigned);
+        Ok(ConsumerBeat {
+            member_id: call.member_id.clone(),
+            member_epoch: now.epoch,
+            heartbeat_interval_ms: around.settings.consumer_heartbeat_interval_ms,
+            assignment: (is_full || has_moved).then(|| bare(&now.assigned)),
+        })
+    }
+
+    /// The member as it was, or as it begins.
+    fn admit(&mut self, id: &Arc<str>, call: &ConsumerBeatCall) -> Result<Member, GroupError> {
+        let Some(instance) = call.instance_id.as_deref() else {
+            let Some(member) = self.state.members.get(id) else {
+                return match call.member_epoch {
+                    0 => Ok(Member::default()),
+                    _ => Err(GroupError::UnknownMemberId),
+                };
+            };
+            check_epoch(member, call)?;
+            return Ok(member.clone());
+        };
+        let known = self.state.statics.get(instance).cloned();
+        match (known, call.member_epoch) {
+            (None, 0) => Ok(self.state.members.get(id).cloned().unwrap_or_default()),
+            (None, _) => Err(GroupError::UnknownMemberId),
+            (Some(known), 0) => self.replace(&known, id),
+            (Some(known), _) if *known != **id => Err(GroupError::FencedInstanceId),
+            (Some(known), _) => {
+                let member = &self.state.members[&known];
+                check_epoch(member, call)?;
+                Ok(member.clone())
+            }
+        }
+    }
+
+    /// A static member comes back: it takes over what it left.
+    fn replace(&mut self, known: &Arc<str>, id: &Arc<str>) -> Result<Member, GroupError> {
+        let old = self.state.members[known].clone();
+        if old.current.epoch != STATIC_AWAY {
+            return Err(GroupError::UnreleasedInstanceId);
+        }
+        let target = self.state.targets.get(known).cloned().unwrap_or_default();
+        self.end_member(known);
+        let current = Arc::new(Current { epoch: 0, previous_epoch: 0, ..(*old.current).clone() });
+        self.push(Change::Member(Arc::clone(id), Some(Arc::clone(&old.subscription))));
+        self.push(Change::TargetMember(Arc::clone(id), Some(target)));
+        self.push(Change::Current(Arc::clone(id), Some(Arc::clone(&current))));
+        Ok(Member { subscription: old.subscription, current })
+    }
+
+    fn end_member(&mut self, id: &Arc<str>) {
+        self.push(Change::Current(Arc::clone(id), None));
+        self.push(Change::TargetMember(Arc::clone(id), None));
+        self.push(Change::Member(Arc::clone(id), None));
+    }
+
+    /// Takes in what the member says of itself; whether it subscribes to something else now.
+    fn subscribe(
+        &mut self,
+        id: &Arc<str>,
+        before: &Member,
+        call: &ConsumerBeatCall,
+        around: Surroundings<'_>,
+    ) -> Result<bool, GroupError> {
+        let old = &*before.subscription;
+        let new = subscription(old, call);
+        if new == *old && self.state.members.contains_key(id) {
+            return Ok(false);
+        }
+        let (topics_differ, regex_differs) = (new.topics != old.topics, new.regex != old.regex);
+        let (gone, come) = (old.regex.clone(), new.regex.clone());
+        self.push(Change::Member(Arc::clone(id), Some(Arc::new(new))));
+        if regex_differs {
+            if let Some(gone) = gone {
+                self.drop_regex(&gone);
+            }
+            if let Some(come) = come.filter(|come| !self.state.regexes.contains_key(come)) {
+                if self.state.regexes.len() >= around.settings.regexes_max {
+                    return Err(GroupError::OverLimit(
+                        "the group has as many regular expressions as it may have (consumer_group_regexes_max)",
+                    ));
+                }
+                self.match_regex(come, around);
+            }
+        }
+        Ok(topics_differ || regex_differs)
+    }
+
+    fn drop_regex(&mut self, text: &str) {
+        if !self.state.uses_regex(text) && self.state.regexes.contains_key(text) {
+            self.push(Change::Regex(text.to_owned(), None));
+        }
+    }
+
+    fn match_regex(&mut self, text: String, around: Surroundings<'_>) {
+        let topics = matching(around.topics, &text);
+        let version = i64::try_from(around.version).unwrap_or(i64::MAX);
+        self.push(Change::Regex(text, Some(Matched { topics, version, at_ms: around.wall_ms })));
+    }
+
+    /// Matches every expression against topics that have changed.
+    fn refresh_regexes(&mut self, around: Surroundings<'_>) {
+        if around.is_checked {
+            return;
+        }
+        let stale = self.state.regexes.iter();
+        let stale = stale.filter(|(text, old)| old.topics != matching(around.topics, text));
+        let stale: Vec<String> = stale.map(|(text, _)| text.clone()).collect();
+        for text in stale {
+            self.match_regex(text, around);
+        }
+    }
+
+    /// A further group epoch, if the subscriptions or the topics behind them have changed.
+    fn raise_epoch(&mut self, has_changed: bool, around: Surroundings<'_>) {
+        let hash = metadata_hash(around.topics, self.state.subscribed());
+        let has_changed = has_changed || hash != self.state.metadata_hash;
+        let epoch = match self.state.epoch {
+            epoch if has_changed => epoch.max(EPOCH_OF_BEGINNING) + 1,
+            0 => EPOCH_OF_BEGINNING,
+            _ => return,
+        };
+        self.push(Change::Group(Some((epoch, hash))));
+    }
+
+    /// A target assignment for the group epoch.
+    fn assign(&mut self, around: Surroundings<'_>) {
+        let offered = &around.settings.consumer_assignors;
+        let assignor = self.state.assignor(offered).unwrap_or(assign::UNIFORM);
+        let names = self.state.subscribed();
+        let counts: BTreeMap<_, _> =
+            names.iter().filter_map(|name| around.topics.topic(name)).collect();
+        let members: Vec<Candidate<'_>> = self
+            .state
+            .members
+            .iter()
+            .map(|(id, member)| {
+                let names = self.state.names_of(&member.subscription);
+                let topics: BTreeSet<_> =
+                    names.filter_map(|name| Some(around.topics.topic(name)?.0)).collect();
+                let before = self.state.targets.get(id).map(|target| &**target);
+                Candidate {
+                    id,
+                    instance: member.subscription.instance_id.as_deref(),
+                    topics,
+                    before,
+                }
+            })
+            .collect();
+        let shares = assign::assign(assignor, &members, &counts);
+        let mut changed = Vec::new();
+        for (member, share) in members.iter().zip(shares) {
+            if member.before != Some(&share) {
+                changed.push(Change::TargetMember(Arc::from(member.id), Some(Arc::new(share))));
+            }
+        }
+        let epoch = self.state.epoch;
+        for change in changed {
+            self.push(change);
+        }
+        self.push(Change::Target(Some((epoch, around.wall_ms))));
+    }
+
+    fn reconcile(
+        &mut self,
+        id: &Arc<str>,
+        call: &ConsumerBeatCall,
+    ) -> Result<Arc<Current>, GroupError> {
+        let current = Arc::clone(&self.state.members[id].current);
+        let target = self.state.targets.get(id).cloned().unwrap_or_default();
+        let next = reconcile::step(&self.state, &current, &target, &call.owned)?;
+        if next != current {
+            self.push(Change::Current(Arc::clone(id), Some(Arc::clone(&next))));
+        }
+        Ok(next)
+    }
+
+    /// A member leaves for good, or a static one for a while.
+    ///
+    /// # Errors
+    /// 25 for a member that is not known, 82 for a static member that another has replaced.
+    pub(crate) fn leave(
+        &mut self,
+        call: &ConsumerBeatCall,
+        around: Surroundings<'_>,
+    ) -> Result<ConsumerBeat, GroupError> {
+        let id = match call.instance_id.as_deref() {
+            None => self.state.members.get_key_value(&*call.member_id).map(|(id, _)| id),
+            Some(instance) => self.state.statics.get(instance),
+        };
+        let id = Arc::clone(id.ok_or(GroupError::UnknownMemberId)?);
+        if *id != *call.member_id {
+            return Err(GroupError::FencedInstanceId);
+        }
+        match call.member_epoch == STATIC_AWAY && call.instance_id.is_some() {
+            true => self.leave_for_a_while(&id),
+            false => self.fence(&id, around),
+        }
+        Ok(ConsumerBeat {
+            member_id: call.member_id.clone(),
+            member_epoch: call.member_epoch,
+            heartbeat_interval_ms: 0,
+            assignment: None,
+        })
+    }
+
+    /// It keeps its share until it is back or its session ends.
+    fn leave_for_a_while(&mut self, id: &Arc<str>) {
+        let current = &self.state.members[id].current;
+        let away = Current { epoch: STATIC_AWAY, revoking: Held::new(), ..(**current).clone() };
+        self.push(Change::Current(Arc::clone(id), Some(Arc::new(away))));
+    }
+
+    /// Takes a member out. Who is left gets a new assignment with the next heartbeat of one of them.
+    pub(crate) fn fence(&mut self, id: &Arc<str>, around: Surroundings<'_>) {
+        let Some(member) = self.state.members.get(id).cloned() else { return };
+        self.end_member(id);
+        if let Some(regex) = &member.subscription.regex {
+            self.drop_regex(regex);
+        }
+        self.raise_epoch(true, around);
+    }
+}
+
+/// What the member says now, on top of what it said before.
+fn subscription(old: &Subscription, call: &ConsumerBeatCall) -> Subscription {
+    let said = |new: &Option<String>, old: &Option<String>| new.clone().or_else(|| old.clone());
+    let regex = said(&call.regex, &old.regex).filter(|text| !text.is_empty());
+    Subscription {
+        instance_id: call.instance_id.as_deref().map(Arc::from).or(old.instance_id.clone()),
+        rack_id: said(&call.rack_id, &old.rack_id),
+        client_id: call.client_id.clone(),
+        client_host: call.client_host.clone(),
+        topics: call.topics.as_ref().unwrap_or(&old.topics).clone(),
+        regex,
+        rebalance_timeout_ms: call.rebalance_timeout_ms.unwrap_or(old.rebalance_timeout_ms),
+        assignor: said(&call.assignor, &old.assignor),
+        classic: None,
+    }
+}
+
+fn check_epoch(member: &Member, call: &ConsumerBeatCall) -> Result<(), GroupError> {
+    let current = &member.current;
+    let is_lost_answer = call.member_epoch == current.previous_epoch
+        && call.member_epoch < current.epoch
+        && is_within(&call.owned, &current.assigned);
+    match call.member_epoch == 0 || call.member_epoch == current.epoch || is_lost_answer {
+        true => Ok(()),
+        false => Err(GroupError::FencedMemberEpoch),
+    }
+}
+
+impl State {
+    /// Whether the member still owes the group partitions.
+    pub(crate) fn owes_revocation(&self, id: &str) -> bool {
+        let member = self.members.get(id);
+        member.is_some_and(|member| member.current.state == MemberState::UnrevokedPartitions)
+    }
+
+    /// What a member shall have.
+    pub(crate) fn target_of(&self, id: &str) -> Option<&Partitions> {
+        self.targets.get(id).map(|target| &**target)
+    }
+
+    /// Whether a member may commit offsets of these partitions in that epoch.
+    ///
+    /// # Errors
+    /// 25 for a member that is not known; 113 for an epoch that is ahead, or behind the epoch at
+    /// which one of the partitions was assigned to the member.
+    pub(crate) fn check_commit(
+        &self,
+        member: &str,
+        epoch: i32,
+        mut partitions: impl Iterator<Item = (engine::types::TopicId, i32)>,
+    ) -> Result<(), GroupError> {
+        if epoch < 0 && self.members.is_empty() {
+            return Ok(());
+        }
+        let current = &self.members.get(member).ok_or(GroupError::UnknownMemberId)?.current;
+        let since = |(topic, index)| current.assigned.get(&topic)?.get(&index).copied();
+        let is_current = epoch == current.epoch
+            || epoch < current.epoch
+                && partitions.all(|partition| since(partition).is_some_and(|since| epoch >= since));
+        match is_current {
+            true => Ok(()),
+            false => Err(GroupError::StaleMemberEpoch),
+        }
+    }
+
+    /// Whether a member may ask for the offsets committed; who is none says so with no id.
+    ///
+    /// # Errors
+    /// 25, 113.
+    pub(crate) fn check_fetch(&self, member: Option<&str>, epoch: i32) -> Result<(), GroupError> {
+        if member.is_none() && epoch < 0 {
+            return Ok(());
+        }
+        let found = self.members.get(member.unwrap_or_default());
+        match found.ok_or(GroupError::UnknownMemberId)?.current.epoch == epoch {
+            true => Ok(()),
+            false => Err(GroupError::StaleMemberEpoch),
+        }
+    }
+
+    /// Partitions with the names of their topics; those of topics that are gone are left out.
+    pub(crate) fn named(
+        partitions: &Partitions,
+        topics: &dyn Topics,
+    ) -> Vec<super::super::api::TopicPartitions> {
+        let named = partitions.iter().filter_map(|(id, partitions)| {
+            Some(super::super::api::TopicPartitions {
+                name: topics.name(*id)?.to_owned(),
+                topic_id: id.0,
+                partitions: partitions.iter().copied().collect(),
+            })
+        });
+        named.collect()
+    }
+}
