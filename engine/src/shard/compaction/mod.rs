@@ -27,7 +27,7 @@ use std::rc::Rc;
 
 use super::{Inner, Store, StoreError};
 use crate::batch::BatchError;
-use crate::log::compaction::dirt::Dirt;
+use crate::log::compaction::dirt::{CompactionSettings, Dirt};
 use crate::log::compaction::draft::DraftFull;
 use crate::log::error::ReadError;
 use crate::rt::Errno;
@@ -118,6 +118,13 @@ impl CompactError {
 const LAG_NO_LIMIT: u64 = i64::MAX as u64;
 
 impl Store {
+    /// What the partition's topic says of compaction; `None` if it says nothing, or the shard does not own
+    /// the partition.
+    #[must_use]
+    pub fn compaction_settings(&self, id: PartitionId) -> Option<CompactionSettings> {
+        self.inner.slots.borrow().get(&id)?.log.settings.compaction
+    }
+
     /// What a round over the partition would clean; `None` if its topic is not compacted, or a round over it
     /// failed since the start. `now_ms` is the time of day in milliseconds.
     pub async fn dirt(&self, id: PartitionId, high_watermark: Offset, now_ms: i64) -> Option<Dirt> {
