@@ -44,7 +44,7 @@ impl Inner {
     /// Cleans the partition that is dirtiest. Whether that may be worth doing again.
     async fn compact_dirtiest(&self) -> bool {
         let now_ms = self.rt.wall_ms();
-        let mut dirtiest = None;
+        let mut dirtiest: Option<(u32, PartitionId, Offset)> = None;
         let mut after = None;
         let mut glances = 0;
         while let Some((id, high_watermark)) = self.next_led(after) {
