@@ -23,7 +23,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "harness")]
 import brokers  # noqa: E402
 import schema  # noqa: E402
 from cases import (  # noqa: E402, F401 - each registers its cases
-    common, fetch, framing, groups, metadata, more, offsets, produce, retention, sessions, topics,
+    common, compaction, fetch, framing, groups, metadata, more, offsets, produce, retention, sessions, topics,
 )
 from connection import Session  # noqa: E402
 
@@ -110,8 +110,8 @@ USUAL = {"ringmain": ["group.initial.rebalance.delay.ms=0", "group.min.session.t
                       "offsets.topic.num.partitions=4"],
          "kafka": ["group.min.session.timeout.ms=500"]}
 # Kafka looks for the first time after half a minute, and rounds that are shorter change nothing about that.
-HURRY = {"ringmain": ["log.retention.check.interval.ms=300"],
-         "kafka": ["log.retention.check.interval.ms=300", "log.initial.task.delay.ms=300"]}
+HURRY = {"ringmain": ["log.retention.check.interval.ms=300", "log.cleaner.backoff.ms=300"],
+         "kafka": ["log.retention.check.interval.ms=300", "log.initial.task.delay.ms=300", "log.cleaner.backoff.ms=300"]}
 
 
 def both(messages, options, cases, settings):
