@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::payload::RecordName;
 use crate::history::{Event, History, Moment, Place, Seen, Topic, Wanted};
+use crate::payload::RecordName;
 
 /// Facts that follow from the events.
 #[derive(Debug, Default)]
