@@ -72,7 +72,7 @@ impl Inner {
         match self.store.retain(id, high_watermark, self.rt.wall_ms()).await {
             Ok(None) => {}
             Ok(Some(start)) => {
-                tracing::info!(partition = %id, %start, "retention moved the log start")
+                tracing::info!(partition = %id, %start, "retention moved the log start");
             }
             // Gone meanwhile, or next time: nothing is lost by waiting.
             Err(StoreError::UnknownPartition(_) | StoreError::NoMemory) => {}
