@@ -11,7 +11,7 @@ use engine::log::compaction::dirt::CompactionSettings;
 use engine::rt::sim::Random;
 use engine::rt::{Group, Rt};
 use engine::shard::{
-    CompactError, Effect, Fate, Pace, PartitionSettings, Store, StoreConfig, recover,
+    CompactError, Effect, Fate, Pace, PartitionSettings, ReadError, Store, StoreConfig, recover,
 };
 use engine::types::{
     LeaderEpoch, Offset, PartitionId, PartitionIndex, ProducerEpoch, ProducerId, ShardId, TopicId,
@@ -268,7 +268,7 @@ impl Life {
         let now_ms = self.rt.wall_ms();
         // Rounds and deletions may go on meanwhile: what was read is of no one moment then.
         let before = self.model.borrow().moments;
-        let read = self.read_all(start, end).await;
+        let Some(read) = self.read_all(start, end).await else { return };
         let mut model = self.model.borrow_mut();
         if model.moments == before && model.underway == 0 {
             let now_ms = now_ms.max(self.rt.wall_ms());
@@ -283,8 +283,8 @@ impl Life {
         let (start, end) = (self.store.log_start(ID).unwrap(), self.store.log_end(ID).unwrap());
         let from = Offset(start.0 + random.range(0..(end.0 - start.0) as u64 + 1) as i64);
         let before = self.model.borrow().moments;
-        let all = self.read_all(start, end).await;
-        let some = self.read_all(from, end).await;
+        let Some(all) = self.read_all(start, end).await else { return };
+        let Some(some) = self.read_all(from, end).await else { return };
         let model = self.model.borrow();
         if model.moments == before && model.underway == 0 {
             let expected: Vec<Read> = all.into_iter().filter(|r| r.offset >= from.0).collect();
@@ -292,7 +292,7 @@ impl Life {
         }
     }
 
-    async fn read_all(&self, start: Offset, end: Offset) -> Vec<Read> {
+    async fn read_all(&self, start: Offset, end: Offset) -> Option<Vec<Read>> {
         let mut from = start;
         let mut read = Vec::new();
         while from < end {
@@ -300,14 +300,19 @@ impl Life {
                 Ok(plan) => self.store.read(plan).await,
                 Err(error) => Err(error),
             };
-            let batches = batches.unwrap_or_else(|error| panic!("at {from}: {error}"));
+            let batches = match batches {
+                Ok(batches) => batches,
+                // Records were deleted while this read was under way.
+                Err(ReadError::OutOfRange { log_start, .. }) if log_start > start => return None,
+                Err(error) => panic!("at {from}: {error}"),
+            };
             assert!(!batches.views.is_empty(), "nothing at {from}, the end is {end}");
             assert!(batches.end > from, "a reader gets on: {} to {}", from, batches.end);
             let bytes: Vec<u8> = batches.views.iter().flat_map(|view| view.to_vec()).collect();
             read_batches(&bytes, from, &mut read);
             from = batches.end;
         }
-        read
+        Some(read)
     }
 
     async fn delete_records(&self, random: &mut Random) {
