@@ -23,7 +23,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "harness")]
 import brokers  # noqa: E402
 import schema  # noqa: E402
 from cases import (  # noqa: E402, F401 - each registers its cases
-    common, consumer_groups, fetch, framing, groups, metadata, more, offsets, produce, retention, sessions, topics,
+    common, compaction, consumer_groups, fetch, framing, groups, metadata, more, offsets, produce, retention, sessions, topics,
 )
 from connection import Session  # noqa: E402
 
@@ -112,8 +112,8 @@ USUAL = {"ringmain": ["group.initial.rebalance.delay.ms=0", "group.min.session.t
          "kafka": ["group.min.session.timeout.ms=500", "group.consumer.assignment.interval.ms=0",
                    "group.consumer.assignor.offload.enable=false"]}
 # Kafka looks for the first time after half a minute, and rounds that are shorter change nothing about that.
-HURRY = {"ringmain": ["log.retention.check.interval.ms=300"],
-         "kafka": ["log.retention.check.interval.ms=300", "log.initial.task.delay.ms=300"]}
+HURRY = {"ringmain": ["log.retention.check.interval.ms=300", "log.cleaner.backoff.ms=300"],
+         "kafka": ["log.retention.check.interval.ms=300", "log.initial.task.delay.ms=300", "log.cleaner.backoff.ms=300"]}
 
 
 def both(messages, options, cases, settings):

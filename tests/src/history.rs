@@ -7,7 +7,7 @@
 //!
 //! Bounded by the workload, which is finite.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::client::TopicName;
@@ -253,6 +253,8 @@ pub struct History {
     pub topics: BTreeMap<Topic, (TopicName, i32)>,
     /// Topics of which the broker may remove records. From all others none may go.
     pub retained: BTreeMap<Topic, Retention>,
+    /// Topics of which only the last record of each key has to stay.
+    pub compacted: BTreeSet<Topic>,
     /// Whether producers should come to an end.
     pub closing: bool,
     next_name: u32,

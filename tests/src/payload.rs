@@ -6,11 +6,13 @@
 //! wrong byte is found without a checksum.
 //!
 //! Layout: `"RMSIM"`, batch `u32`, index `u16`, count `u16` (big-endian), filler. The key is the batch
-//! number, or null in every third record.
+//! number, or null in every third record; in a compacted topic one of a few that all batches share.
 
 /// Bytes of a value before its filler.
 pub const VALUE_BYTES_MIN: usize = 13;
 const MARK: &[u8; 5] = b"RMSIM";
+/// Keys of a compacted topic.
+const TABLE_KEYS: u32 = 9;
 
 /// Which record this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +46,13 @@ impl RecordName {
         (self.index % 3 != 2).then(|| self.batch.to_be_bytes())
     }
 
+    /// The record's key in a compacted topic: one of a few.
+    #[must_use]
+    pub fn table_key(self) -> [u8; 4] {
+        let key = (self.batch.wrapping_mul(5) + u32::from(self.index)) % TABLE_KEYS;
+        [b'k', b'e', b'y', key as u8]
+    }
+
     /// Reads a record back; `None` if any byte is not what was written.
     #[must_use]
     pub fn read(key: Option<&[u8]>, value: Option<&[u8]>) -> Option<Self> {
@@ -60,7 +69,8 @@ impl RecordName {
         let intact =
             filler.iter().enumerate().all(|(at, &byte)| byte == name.filler(VALUE_BYTES_MIN + at));
         let keyed = key == name.key().as_ref().map(<[u8; 4]>::as_slice);
-        (mark == MARK && intact && keyed).then_some(name)
+        let in_table = key == Some(&name.table_key()[..]);
+        (mark == MARK && intact && (keyed || in_table)).then_some(name)
     }
 
     /// Half of it compresses, half does not.

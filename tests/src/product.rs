@@ -84,6 +84,7 @@ impl Product {
         for (key, value) in [
             ("node.id", "1"),
             ("log.retention.check.interval.ms", check.as_str()),
+            ("log.cleaner.backoff.ms", check.as_str()),
             ("listeners", listener.as_str()),
             ("log.dirs", "/data"),
             ("auto.create.topics.enable", "false"),
@@ -192,6 +193,7 @@ mod tests {
             configs: Vec::new(),
             append_time: false,
             retention: None,
+            compacted: false,
         };
         let plan = Plan {
             topics: (0..12).map(topic).collect(),

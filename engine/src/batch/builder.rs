@@ -205,14 +205,24 @@ fn encode_record(
     write_nullable(out, record.key);
     write_nullable(out, record.value);
     let count = i32::try_from(record.headers.len()).expect("a record has fewer than 2^31 headers");
+    write_record_headers(out, count, record.headers.iter().copied());
+}
+
+/// Writes `count` headers behind their count.
+pub(super) fn write_record_headers<'h>(
+    out: &mut Vec<u8>,
+    count: i32,
+    headers: impl Iterator<Item = Header<'h>>,
+) {
     write_i32(out, count);
-    for header in record.headers {
+    for header in headers {
         write_nullable(out, Some(header.key));
         write_nullable(out, header.value);
     }
 }
 
-fn write_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+/// Writes a length and the bytes; -1 for null.
+pub(super) fn write_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
     match bytes {
         None => write_i32(out, -1),
         Some(bytes) => {

@@ -23,6 +23,7 @@ mod codec;
 mod error;
 mod recompress;
 mod records;
+mod rewrite;
 mod stamp;
 mod varint;
 mod view;
@@ -33,6 +34,7 @@ pub use codec::{Codec, compress, decompress};
 pub use error::{BatchError, Fault, RECORD_ERRORS_MAX, RecordError, RecordFault};
 pub use recompress::recompress;
 pub use records::{Header, Headers, Record, Records};
+pub use rewrite::{Sifted, emptied, rewrite, sift};
 pub use stamp::{Stamp, StampTime, stamp};
 pub use view::{BatchView, Batches, HEADER_BYTES, NO_TIMESTAMP, TimestampType};
 

@@ -72,6 +72,7 @@ fn partitions(body: &[u8], found: &mut Inspection) {
             .field("term", state.term)
             .field("log_start", state.log_start)
             .field("log_end", state.log_end())
+            .field("cleaned_to", state.cleaned_to)
             .field("epochs", epochs.join(","))
             .field("producers", state.producers.len());
         found.push(match &state.carry {
@@ -89,6 +90,7 @@ fn partitions(body: &[u8], found: &mut Inspection) {
 fn segment_row(segment: &SegmentRecord) -> Row {
     Row::new("segment", 0, 0)
         .field("segment", format!("{}-{}", segment.name.base, segment.name.term))
+        .field("generation", segment.name.generation)
         .field("end_offset", segment.end_offset)
         .field("length", segment.length)
         .field("rolled", segment.rolled)

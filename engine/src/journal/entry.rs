@@ -61,15 +61,33 @@ impl EntryKind {
     }
 }
 
-/// A segment's name inside its partition: base offset, and the term that opened it.
+/// A segment's name inside its partition: base offset, the term that opened it, and how often
+/// compaction has written it anew.
 ///
-/// The term tells a segment that a truncation replaced from its successor at the same base offset.
+/// The term tells a segment that a truncation replaced from its successor at the same base offset, the
+/// generation tells a compacted segment from those that it replaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentName {
     /// Offset of the first record that the segment was opened for.
     pub base: Offset,
     /// Term under which it was opened.
     pub term: Term,
+    /// 0 for what appends wrote; one more than the newest of what it replaces, for what compaction wrote.
+    pub generation: u32,
+}
+
+impl SegmentName {
+    /// The name of a segment that appends go to.
+    #[must_use]
+    pub const fn opened(base: Offset, term: Term) -> Self {
+        Self { base, term, generation: 0 }
+    }
+
+    /// Whether compaction wrote it: its offsets may have gaps.
+    #[must_use]
+    pub fn is_compacted(&self) -> bool {
+        self.generation > 0
+    }
 }
 
 /// The fixed part of an entry. Unused fields of a kind are zero.
@@ -88,10 +106,10 @@ pub struct EntryHeader {
     /// First offset (APPEND, RANGE), base offset of the first batch with bytes in it (CARRY), start
     /// offset (TERM, START), base of the next segment (ROLL), raft index (META).
     pub base_offset: Offset,
-    /// Offset after the last record (APPEND, RANGE), log end (CARRY), log end before the term: past
-    /// the start offset if the term cut something off (TERM).
+    /// Offset after the last record (APPEND, RANGE, SWAP), log end (CARRY), log end before the term:
+    /// past the start offset if the term cut something off (TERM).
     pub end_offset: Offset,
-    /// The segment that the bytes belong to, or that ends (ROLL, truncating TERM).
+    /// The segment that the bytes belong to, that ends (ROLL, truncating TERM), or that is new (SWAP).
     pub segment: SegmentName,
     /// Byte position in the segment: of the payload, or where the segment ends (ROLL, TERM).
     pub segment_position: u32,
@@ -142,6 +160,7 @@ impl EntryHeader {
         w.u64(self.term.0).i64(self.base_offset.0).i64(self.end_offset.0);
         w.i64(self.segment.base.0).u64(self.segment.term.0).u32(self.segment_position);
         w.u32(self.head_bytes).u32(self.extent_bytes).u32(self.crc);
+        w.u32(self.segment.generation);
         w.pad_to(ENTRY_HEADER_BYTES);
         w.finish().try_into().expect("padded to the header's size")
     }
@@ -158,7 +177,7 @@ impl EntryHeader {
         let kind = EntryKind::from_code(r.u8().map_err(&short)?)
             .ok_or(FormatError::Field { what: WHAT, field: "kind" })?;
         r.take(3).map_err(&short)?;
-        let header = Self {
+        let mut header = Self {
             kind,
             length: r.u32().map_err(&short)?,
             partition: PartitionId {
@@ -169,15 +188,16 @@ impl EntryHeader {
             term: Term(r.u64().map_err(&short)?),
             base_offset: Offset(r.i64().map_err(&short)?),
             end_offset: Offset(r.i64().map_err(&short)?),
-            segment: SegmentName {
-                base: Offset(r.i64().map_err(&short)?),
-                term: Term(r.u64().map_err(&short)?),
-            },
+            segment: SegmentName::opened(
+                Offset(r.i64().map_err(&short)?),
+                Term(r.u64().map_err(&short)?),
+            ),
             segment_position: r.u32().map_err(&short)?,
             head_bytes: r.u32().map_err(&short)?,
             extent_bytes: r.u32().map_err(&short)?,
             crc: r.u32().map_err(&short)?,
         };
+        header.segment.generation = r.u32().map_err(&short)?;
         header.check_fields()?;
         Ok(header)
     }

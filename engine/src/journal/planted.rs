@@ -16,15 +16,19 @@ pub struct Planted {
     pub missing_flush: bool,
     /// Let retention and DeleteRecords move the log start without a word in the journal.
     pub unjournaled_start: bool,
+    /// Let compacted segments take the place of others before they are synced.
+    pub unsynced_swap: bool,
 }
 
 const ACK_BEFORE_SUBMIT: &str = "ack-before-submit";
 const MISSING_FLUSH: &str = "missing-flush";
 const UNJOURNALED_START: &str = "unjournaled-start";
+const UNSYNCED_SWAP: &str = "unsynced-swap";
 
 impl Planted {
     /// The bugs by name.
-    pub const NAMES: [&str; 3] = [ACK_BEFORE_SUBMIT, MISSING_FLUSH, UNJOURNALED_START];
+    pub const NAMES: [&str; 4] =
+        [ACK_BEFORE_SUBMIT, MISSING_FLUSH, UNJOURNALED_START, UNSYNCED_SWAP];
 
     /// Whether any bug is planted.
     #[must_use]
@@ -40,6 +44,7 @@ impl fmt::Display for Planted {
             (self.ack_before_submit, ACK_BEFORE_SUBMIT),
             (self.missing_flush, MISSING_FLUSH),
             (self.unjournaled_start, UNJOURNALED_START),
+            (self.unsynced_swap, UNSYNCED_SWAP),
         ];
         let names: Vec<&str> = named.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
         f.write_str(if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }.as_str())
@@ -60,6 +65,7 @@ impl FromStr for Planted {
             ACK_BEFORE_SUBMIT => Ok(Self { ack_before_submit: true, ..Self::default() }),
             MISSING_FLUSH => Ok(Self { missing_flush: true, ..Self::default() }),
             UNJOURNALED_START => Ok(Self { unjournaled_start: true, ..Self::default() }),
+            UNSYNCED_SWAP => Ok(Self { unsynced_swap: true, ..Self::default() }),
             _ => Err(UnknownBug(name.to_owned())),
         }
     }

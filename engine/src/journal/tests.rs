@@ -28,7 +28,7 @@ fn entry(length: usize) -> EntryHeader {
         term: Term(6),
         base_offset: Offset(100),
         end_offset: Offset(103),
-        segment: SegmentName { base: Offset(90), term: Term(4) },
+        segment: SegmentName::opened(Offset(90), Term(4)),
         segment_position: 4000,
         crc: 0xAABB_CCDD,
         ..EntryHeader::new(EntryKind::Append, id())

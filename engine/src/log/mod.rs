@@ -4,6 +4,7 @@
 //! [`Segment`](segment::Segment) keeps count of what is where, the other files are its tables and
 //! their bytes. The shard (`crate::shard`) feeds it, journals what it says and moves its bytes.
 
+pub mod compaction;
 pub mod epochs;
 pub mod error;
 pub mod partition;

@@ -6,6 +6,7 @@
 //! here waits, reads a clock or knows a file.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::epochs::LeaderEpochs;
 use super::error::AppendError;
@@ -72,6 +73,7 @@ pub struct PartitionLog {
     durable_end: Offset,
     segments: VecDeque<Segment>,
     producers: Producers,
+    cleaned_to: Offset,
 }
 
 impl PartitionLog {
@@ -82,7 +84,7 @@ impl PartitionLog {
         settings: PartitionSettings,
         epoch: LeaderEpoch,
     ) -> (Self, EntryHeader) {
-        let name = SegmentName { base: Offset(0), term: Term(1) };
+        let name = SegmentName::opened(Offset(0), Term(1));
         let mut log = Self {
             id,
             settings,
@@ -92,6 +94,7 @@ impl PartitionLog {
             durable_end: Offset(0),
             segments: VecDeque::from([Segment::empty(name)]),
             producers: Producers::default(),
+            cleaned_to: Offset(0),
         };
         let entry = log.start_epoch(epoch);
         (log, entry)
@@ -117,6 +120,7 @@ impl PartitionLog {
             log_start: state.log_start,
             segments,
             producers: state.producers,
+            cleaned_to: state.cleaned_to,
         }
     }
 
@@ -329,7 +333,7 @@ impl PartitionLog {
             segment_position: length,
             ..self.entry(EntryKind::Roll)
         };
-        self.segments.push_back(Segment::empty(SegmentName { base, term: self.term }));
+        self.segments.push_back(Segment::empty(SegmentName::opened(base, self.term)));
         entry
     }
 
@@ -379,11 +383,12 @@ impl PartitionLog {
             gone.push(self.segments.pop_back().expect("it was just cut"));
         }
         self.term = Term(self.term.0 + 1);
-        self.segments.push_back(Segment::empty(SegmentName { base: end, term: self.term }));
+        self.segments.push_back(Segment::empty(SegmentName::opened(end, self.term)));
         self.epochs.truncate_to(end);
         self.producers.truncate_to(end);
         self.durable_end = self.durable_end.min(end);
         self.log_start = self.log_start.min(end);
+        self.cleaned_to = self.cleaned_to.min(end);
         let entry = EntryHeader {
             leader_epoch: self.epochs.latest().map_or(LeaderEpoch(0), |(epoch, _)| epoch),
             base_offset: end,
@@ -496,10 +501,35 @@ impl PartitionLog {
             carry: self.active().carry,
             epochs: self.epochs.clone(),
             producers: self.producers.clone(),
+            cleaned_to: self.cleaned_to,
         }
     }
 
-    fn entry(&self, kind: EntryKind) -> EntryHeader {
+    /// Up to where compaction has made each key's last value the only one.
+    #[must_use]
+    pub fn cleaned_to(&self) -> Offset {
+        self.cleaned_to
+    }
+
+    pub(super) fn set_cleaned_to(&mut self, end: Offset) {
+        self.cleaned_to = end;
+    }
+
+    /// Puts `fresh` in the place of a range of segments, and returns those.
+    pub(super) fn replace_segments(&mut self, range: Range<usize>, fresh: Segment) -> Vec<Segment> {
+        let gone: Vec<Segment> = self.segments.drain(range.clone()).collect();
+        self.segments.insert(range.start, fresh);
+        gone
+    }
+
+    /// Whether `batch` is the last that its producer is remembered by.
+    #[must_use]
+    pub fn is_last_of_producer(&self, batch: &BatchView<'_>) -> bool {
+        let last = self.producers.last_offset(batch.producer_id());
+        last == Some(batch.last_offset())
+    }
+
+    pub(super) fn entry(&self, kind: EntryKind) -> EntryHeader {
         EntryHeader {
             leader_epoch: self.epochs.latest().map_or(LeaderEpoch(0), |(epoch, _)| epoch),
             term: self.term,

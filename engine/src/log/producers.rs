@@ -112,6 +112,13 @@ impl Producers {
         self.producers.get(&id).is_some_and(|producer| producer.epoch == epoch)
     }
 
+    /// Offset of the last record of the producer's last batch.
+    #[must_use]
+    pub fn last_offset(&self, id: ProducerId) -> Option<Offset> {
+        let last = self.producers.get(&id)?.batches.back()?;
+        Some(last.last_offset)
+    }
+
     /// Judges a batch without changing anything.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 //!
 //! Anything that does not fit together is an error: a log is never shortened here.
 
+use super::compaction::swap::Swap;
 use super::epochs::LeaderEpochs;
 use super::partition::producer_batch_of;
 use super::producers::Producers;
@@ -73,6 +74,16 @@ pub enum ReplayError {
         /// Where one should.
         position: u32,
     },
+    /// Segments are replaced that the log does not have.
+    #[error(
+        "partition {id}: the journal puts {segment:?} in the place of segments that are not there"
+    )]
+    Swap {
+        /// Which partition.
+        id: PartitionId,
+        /// What takes their place.
+        segment: SegmentName,
+    },
     /// A kind of entry that this build does not replay.
     #[error("partition {0}: the journal holds an entry kind that this build does not replay")]
     Kind(PartitionId),
@@ -127,7 +138,8 @@ fn order(entry: &EntryHeader) -> (Term, Offset, u8) {
     let (offset, rank) = match entry.kind {
         EntryKind::Term => (Offset(i64::MIN), 0),
         EntryKind::Roll => (entry.base_offset, 1),
-        EntryKind::Append | EntryKind::Range | EntryKind::Swap => (entry.base_offset, 2),
+        EntryKind::Append | EntryKind::Range => (entry.base_offset, 2),
+        // Swaps concern segments that ended before, and each other: they stay in the order of the journal.
         _ => (Offset(i64::MAX), 3),
     };
     (entry.term, offset, rank)
@@ -144,7 +156,7 @@ impl Voids {
     fn covers(&self, entry: &EntryHeader) -> bool {
         // A roll right at the start offset ends a segment that stays.
         let first_void = match entry.kind {
-            EntryKind::Append | EntryKind::Range | EntryKind::Swap => entry.base_offset,
+            EntryKind::Append | EntryKind::Range => entry.base_offset,
             EntryKind::Roll => Offset(entry.base_offset.0.saturating_sub(1)),
             _ => return false,
         };
@@ -160,6 +172,7 @@ struct Replay {
     epochs: LeaderEpochs,
     producers: Producers,
     records: Vec<SegmentRecord>,
+    cleaned_to: Offset,
     now_ms: i64,
     producers_max: usize,
 }
@@ -180,6 +193,7 @@ impl Replay {
             carry: None,
             epochs: LeaderEpochs::default(),
             producers: Producers::default(),
+            cleaned_to: Offset(0),
         });
         Self {
             id,
@@ -189,6 +203,7 @@ impl Replay {
             epochs: state.epochs,
             producers: state.producers,
             records: state.segments,
+            cleaned_to: state.cleaned_to,
             now_ms,
             producers_max,
         }
@@ -210,6 +225,7 @@ impl Replay {
                 Ok(())
             }
             EntryKind::Carry => Ok(()),
+            EntryKind::Swap => self.apply_swap(entry),
             _ => Err(ReplayError::Kind(self.id)),
         }
     }
@@ -254,11 +270,12 @@ impl Replay {
         if cut.length == 0 {
             self.records.pop();
         }
-        let fresh = SegmentName { base: start, term: header.term };
+        let fresh = SegmentName::opened(start, header.term);
         self.records.push(SegmentRecord::empty(fresh));
         self.epochs.truncate_to(start);
         self.producers.truncate_to(start);
         self.log_start = self.log_start.min(start);
+        self.cleaned_to = self.cleaned_to.min(start);
         Ok(())
     }
 
@@ -306,8 +323,16 @@ impl Replay {
             return Err(self.gap(header));
         }
         active.rolled = true;
-        let name = SegmentName { base: header.base_offset, term: header.term };
+        let name = SegmentName::opened(header.base_offset, header.term);
         self.records.push(SegmentRecord::empty(name));
+        Ok(())
+    }
+
+    fn apply_swap(&mut self, entry: &ReplayEntry) -> Result<(), ReplayError> {
+        let misplaced = ReplayError::Swap { id: self.id, segment: entry.header.segment };
+        let swap = Swap::decode(&entry.payload).map_err(|_| misplaced)?;
+        swap.apply(&mut self.records).ok_or(misplaced)?;
+        self.cleaned_to = swap.cleaned_to;
         Ok(())
     }
 
@@ -352,6 +377,7 @@ impl Replay {
             carry: None,
             epochs: self.epochs,
             producers: self.producers,
+            cleaned_to: self.cleaned_to,
         };
         Ok(Rebuilt { state, segments })
     }

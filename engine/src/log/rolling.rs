@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn jitter_is_below_its_bound_stable_and_spread() {
         let id = |index| PartitionId { topic: TopicId([7; 16]), index: PartitionIndex(index) };
-        let segment = SegmentName { base: Offset(0), term: Term(1) };
+        let segment = SegmentName::opened(Offset(0), Term(1));
         assert_eq!(jitter(id(0), segment, 0), 0);
         let drawn: Vec<u64> = (0..100).map(|index| jitter(id(index), segment, 1000)).collect();
         assert!(drawn.iter().all(|ms| *ms < 1000));

@@ -88,7 +88,7 @@ impl SegmentRecord {
 
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, Short> {
         Ok(Self {
-            name: SegmentName { base: Offset(r.i64()?), term: Term(r.u64()?) },
+            name: SegmentName::opened(Offset(r.i64()?), Term(r.u64()?)),
             length: r.u32()?,
             end_offset: Offset(r.i64()?),
             rolled: r.u8()? != 0,
@@ -189,6 +189,9 @@ pub struct Segment {
     pub began_ms: Option<i64>,
     /// Time of day of its last append, or when it was first asked for after a start.
     pub appended_ms: Option<i64>,
+    /// Once it is rolled and wholly in its files: journal position of the first checkpoint that says so.
+    /// When both slots of the journal do, nothing in the journal needs it any more.
+    pub settled_at: Option<u64>,
     pins: VecDeque<Pin>,
 }
 
@@ -214,6 +217,7 @@ impl Segment {
             first_timestamp: None,
             began_ms: None,
             appended_ms: None,
+            settled_at: None,
             pins: VecDeque::new(),
         }
     }
@@ -237,6 +241,14 @@ impl Segment {
         match self.record.max_timestamp {
             none if none < 0 => *self.appended_ms.get_or_insert(now_ms),
             newest => newest,
+        }
+    }
+
+    /// Notes that a checkpoint as of journal position `at` is about to record it.
+    pub fn note_checkpoint(&mut self, at: u64) {
+        let settled = self.record.rolled && self.record.synced >= self.record.length;
+        if settled && self.settled_at.is_none() {
+            self.settled_at = Some(at);
         }
     }
 
@@ -322,19 +334,35 @@ pub fn partition_dir(data_dir: &Path, id: PartitionId) -> PathBuf {
 /// Name of a segment's file.
 #[must_use]
 pub fn log_file_name(name: SegmentName) -> String {
-    format!("{:020}-{}.log", name.base.0, name.term.0)
+    format!("{}.log", stem(name))
 }
 
 /// Name of a segment's sidecar.
 #[must_use]
 pub fn side_file_name(name: SegmentName) -> String {
-    format!("{:020}-{}.side", name.base.0, name.term.0)
+    format!("{}.side", stem(name))
+}
+
+fn stem(name: SegmentName) -> String {
+    let opened = format!("{:020}-{}", name.base.0, name.term.0);
+    match name.generation {
+        0 => opened,
+        generation => format!("{opened}-{generation}"),
+    }
 }
 
 /// The segment that a file name belongs to.
 #[must_use]
 pub fn parse_file_name(file: &str) -> Option<SegmentName> {
     let stem = file.strip_suffix(".log").or_else(|| file.strip_suffix(".side"))?;
-    let (base, term) = stem.split_once('-')?;
-    Some(SegmentName { base: Offset(base.parse().ok()?), term: Term(term.parse().ok()?) })
+    let mut parts = stem.split('-');
+    let (base, term) = (parts.next()?, parts.next()?);
+    let generation = parts.next().map_or(Some(0), |part| part.parse().ok())?;
+    let name = SegmentName {
+        base: Offset(base.parse().ok()?),
+        term: Term(term.parse().ok()?),
+        generation,
+    };
+    // A name that we would write otherwise is not one of ours.
+    (stem == self::stem(name)).then_some(name)
 }

@@ -1,5 +1,6 @@
 //! What a topic's configuration means to a partition's log.
 
+use super::compaction::dirt::CompactionSettings;
 use super::retention::Retention;
 use crate::batch::TimestampType;
 
@@ -22,6 +23,8 @@ pub struct PartitionSettings {
     pub producer_expiry_ms: i64,
     /// `retention.ms` and `retention.bytes`, where `cleanup.policy` has `delete`.
     pub retention: Retention,
+    /// What compaction does, where `cleanup.policy` has `compact`.
+    pub compaction: Option<CompactionSettings>,
     /// `segment.ms`: a segment whose records span more is rolled.
     pub segment_ms: u64,
     /// `segment.jitter.ms`: up to so much is taken from `segment_ms`.
@@ -42,6 +45,7 @@ impl Default for PartitionSettings {
             timestamp_type: TimestampType::CreateTime,
             producer_expiry_ms: 86_400_000,
             retention: Retention { age_ms_max: Some(WEEK_MS), bytes_max: None },
+            compaction: None,
             segment_ms: WEEK_MS,
             segment_jitter_ms: 0,
             file_delete_delay_ms: 60_000,

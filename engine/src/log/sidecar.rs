@@ -176,7 +176,8 @@ impl PageContent<'_> {
         w.u32(self.first_block).count(self.crcs.len()).count(self.index.len());
         w.u32(u32::from(self.end.is_some()));
         let end = self.end.unwrap_or(SegmentEnd { length: 0, end_offset: Offset(0) });
-        w.u32(end.length).i64(end.end_offset.0).pad_to(PAGE_HEADER_BYTES);
+        w.u32(end.length).i64(end.end_offset.0).u32(whose.segment.generation);
+        w.pad_to(PAGE_HEADER_BYTES);
         for crc in self.crcs {
             w.u32(*crc);
         }
@@ -223,10 +224,8 @@ pub fn decode_page(page: &[u8]) -> Result<SidePage, FormatError> {
     let topic = TopicId(r.array().map_err(&short)?);
     let index = PartitionIndex(r.i32().map_err(&short)?);
     let number = r.u32().map_err(&short)?;
-    let segment = SegmentName {
-        base: Offset(r.i64().map_err(&short)?),
-        term: Term(r.u64().map_err(&short)?),
-    };
+    let mut segment =
+        SegmentName::opened(Offset(r.i64().map_err(&short)?), Term(r.u64().map_err(&short)?));
     let first_block = r.u32().map_err(&short)?;
     let (crc_count, index_count) = (r.u32().map_err(&short)?, r.u32().map_err(&short)?);
     let ended = r.u32().map_err(&short)? != 0;
@@ -234,6 +233,7 @@ pub fn decode_page(page: &[u8]) -> Result<SidePage, FormatError> {
         length: r.u32().map_err(&short)?,
         end_offset: Offset(r.i64().map_err(&short)?),
     };
+    segment.generation = r.u32().map_err(&short)?;
     let mut r = Reader::new(&page[PAGE_HEADER_BYTES..PAGE_BYTES - 4]);
     let content = u64::from(crc_count) * 4 + u64::from(index_count) * INDEX_ENTRY_BYTES as u64;
     if content > PAGE_ROOM_BYTES as u64 {
@@ -261,7 +261,7 @@ mod tests {
     fn whose() -> SegmentIdentity {
         SegmentIdentity {
             partition: PartitionId { topic: TopicId([7; 16]), index: PartitionIndex(3) },
-            segment: SegmentName { base: Offset(100), term: Term(2) },
+            segment: SegmentName::opened(Offset(100), Term(2)),
         }
     }
 

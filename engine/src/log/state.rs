@@ -3,7 +3,7 @@
 use super::epochs::LeaderEpochs;
 use super::producers::Producers;
 use super::segment::{CarryPlace, SegmentRecord};
-use crate::journal::fields::{Reader, Writer};
+use crate::journal::fields::{Reader, Short, Writer};
 use crate::journal::format::FormatError;
 use crate::types::{Offset, PartitionId, PartitionIndex, Term, TopicId};
 
@@ -24,7 +24,14 @@ pub struct PartitionState {
     pub epochs: LeaderEpochs,
     /// Its producers.
     pub producers: Producers,
+    /// Up to where compaction has made each key's last value the only one; 0 if it never ran.
+    pub cleaned_to: Offset,
 }
+
+/// The place of a carried tail follows.
+const HAS_CARRY: u8 = 1;
+/// What compaction left follows: up to where, and the generation of every segment.
+const HAS_COMPACTION: u8 = 2;
 
 impl PartitionState {
     /// Offset after the last record.
@@ -53,9 +60,18 @@ impl PartitionState {
         for segment in &self.segments {
             segment.encode(w);
         }
-        w.u8(u8::from(self.carry.is_some()));
+        let compacted = self.cleaned_to > Offset(0)
+            || self.segments.iter().any(|segment| segment.name.is_compacted());
+        let carry_flag = if self.carry.is_some() { HAS_CARRY } else { 0 };
+        w.u8(carry_flag | if compacted { HAS_COMPACTION } else { 0 });
         if let Some(carry) = &self.carry {
             carry.encode(w);
+        }
+        if compacted {
+            w.i64(self.cleaned_to.0);
+            for segment in &self.segments {
+                w.u32(segment.name.generation);
+            }
         }
         self.epochs.encode(w);
         self.producers.encode(w);
@@ -83,16 +99,28 @@ impl PartitionState {
         Ok(states)
     }
 
-    fn decode(r: &mut Reader<'_>) -> Result<Self, crate::journal::fields::Short> {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, Short> {
         let id = PartitionId { topic: TopicId(r.array()?), index: PartitionIndex(r.i32()?) };
         let (term, log_start) = (Term(r.u64()?), Offset(r.i64()?));
         let mut segments = Vec::new();
         for _ in 0..r.count(SegmentRecord::ENCODED_BYTES)? {
             segments.push(SegmentRecord::decode(r)?);
         }
-        let carry = if r.u8()? != 0 { Some(CarryPlace::decode(r)?) } else { None };
+        let flags = r.u8()?;
+        if flags & !(HAS_CARRY | HAS_COMPACTION) != 0 {
+            return Err(Short);
+        }
+        let has = |flag| flags & flag != 0;
+        let carry = if has(HAS_CARRY) { Some(CarryPlace::decode(r)?) } else { None };
+        let mut cleaned_to = Offset(0);
+        if has(HAS_COMPACTION) {
+            cleaned_to = Offset(r.i64()?);
+            for segment in &mut segments {
+                segment.name.generation = r.u32()?;
+            }
+        }
         let epochs = LeaderEpochs::decode(r)?;
         let producers = Producers::decode(r)?;
-        Ok(Self { id, term, log_start, segments, carry, epochs, producers })
+        Ok(Self { id, term, log_start, segments, carry, epochs, producers, cleaned_to })
     }
 }

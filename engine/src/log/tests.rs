@@ -141,7 +141,7 @@ fn what_a_term_voids_is_not_even_looked_at() {
     let rebuilt = driven.rebuilt().unwrap();
     assert_eq!(rebuilt.state.log_end(), Offset(3));
     assert_eq!(rebuilt.state.epochs, driven.log.state().epochs);
-    assert_eq!(rebuilt.segments[1].record.name, SegmentName { base: Offset(2), term: Term(2) });
+    assert_eq!(rebuilt.segments[1].record.name, SegmentName::opened(Offset(2), Term(2)));
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn golden_bytes_of_a_checkpointed_partition_and_a_sidecar_page() {
     assert!(PartitionState::decode_all(&none).is_err(), "a partition has a segment");
     // A change here is a new format version: bump it, and keep reading this one.
     assert_eq!((body.len(), crc32c::crc32c(&body)), (GOLDEN_STATE.0, GOLDEN_STATE.1));
-    let segment = SegmentName { base: Offset(9), term: Term(2) };
+    let segment = SegmentName::opened(Offset(9), Term(2));
     let whose = SegmentIdentity { partition: id(), segment };
     let table = SideTable {
         block_crcs: vec![1, 2, 3],

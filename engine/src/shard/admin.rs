@@ -185,6 +185,8 @@ impl Inner {
                 }
             }
             let mut segment = Segment::recovered(*record, resident);
+            // Both slots of the new journal were written with what recovery found.
+            segment.note_checkpoint(0);
             if index == last {
                 if let Some(first) = marks.first().filter(|mark| mark.position == 0) {
                     segment.learn_beginning(first.max_timestamp, self.rt.wall_ms());
@@ -225,7 +227,7 @@ impl Inner {
         Ok(())
     }
 
-    fn prepare_entry(&self) -> Result<u64, StoreError> {
+    pub(super) fn prepare_entry(&self) -> Result<u64, StoreError> {
         if let Some(errno) = self.journal.fenced() {
             return Err(StoreError::Fenced(errno));
         }
@@ -248,7 +250,7 @@ impl Inner {
     }
 
     /// Forgets the memory of segments that left the log.
-    fn let_go(&self, id: PartitionId, gone: &[Segment]) {
+    pub(super) fn let_go(&self, id: PartitionId, gone: &[Segment]) {
         for segment in gone {
             self.sub_unwritten(u64::from(segment.unwritten()));
             self.files.forget(id, Some(segment.record.name));

@@ -27,13 +27,13 @@ const ROUND_BYTES_MAX: u32 = 1 << 20;
 const CREATIONS_MAX: usize = 16;
 
 /// Work on the files of a partition that is under way: a deletion waits for its end.
-struct Busy {
+pub(super) struct Busy {
     inner: Rc<Inner>,
     id: PartitionId,
 }
 
 impl Busy {
-    fn with(inner: &Rc<Inner>, id: PartitionId) -> Self {
+    pub(super) fn with(inner: &Rc<Inner>, id: PartitionId) -> Self {
         *inner.busy.borrow_mut().entry(id).or_default() += 1;
         Self { inner: inner.clone(), id }
     }

@@ -27,6 +27,8 @@ const PARTITIONS_AT_ONCE: usize = 32;
 pub(super) enum Scope {
     /// Everything that lies in other files than the newest.
     Old,
+    /// As `Old`, and what is rolled of this partition.
+    Of(PartitionId),
     /// Everything: the next start scans nothing.
     Clean,
 }
@@ -94,10 +96,15 @@ impl Inner {
     async fn checkpoint_alone(self: &Rc<Self>, scope: Scope) -> Result<(), Errno> {
         self.last_checkpoint.set(self.rt.now());
         let below = match scope {
-            Scope::Old => self.journal.newest_file_start(),
+            Scope::Old | Scope::Of(_) => self.journal.newest_file_start(),
             Scope::Clean => u64::MAX,
         };
-        let victims = self.pinned_below(below);
+        let mut victims = self.pinned_below(below);
+        if let Scope::Of(id) = scope
+            && !victims.contains(&id)
+        {
+            victims.push(id);
+        }
         for group in victims.chunks(PARTITIONS_AT_ONCE) {
             let settled = join_all(group.iter().map(|id| self.settle_partition(*id))).await;
             settled.into_iter().collect::<Result<Vec<()>, Errno>>()?;
@@ -109,10 +116,12 @@ impl Inner {
         self.journal.durable_to(state_position).await?;
         let clean = scope == Scope::Clean && self.is_settled();
         self.journal.write_checkpoint(replay_from, state_position, clean, &body).await?;
+        let (_, newest) = self.slot_positions.get();
+        self.slot_positions.set((newest, state_position));
         self.last_checkpoint.set(self.rt.now());
         self.remove_again().await;
         self.settle_deletions();
-        if scope == Scope::Old {
+        if scope != Scope::Clean {
             self.evict_idle_tails();
         }
         self.room.notify_all();
@@ -270,6 +279,9 @@ impl Inner {
         for slot in slots.values_mut() {
             slot.log.expire_producers(now);
             replay_from = replay_from.min(slot.log.oldest_pin().unwrap_or(u64::MAX));
+            for segment in slot.log.segments_mut() {
+                segment.note_checkpoint(state_position);
+            }
             states.push(slot.log.state());
         }
         (replay_from, state_position, PartitionState::encode_all(states.iter()))

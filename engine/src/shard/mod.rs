@@ -11,6 +11,7 @@
 //! | `admin` | create, delete, leader epochs, log start, truncation |
 //! | `behind` | write-behind and allocation of segments |
 //! | `checkpointing` | the loop that syncs, carries and reclaims |
+//! | `compaction` | compaction carried out: a round, its output, the swap |
 //! | `retention` | what retention takes, and how old a segment is |
 //! | `removal` | files of segments that left their log |
 //! | `read` | reads over memory, segment and journal |
@@ -24,6 +25,7 @@ mod admin;
 mod append;
 mod behind;
 mod checkpointing;
+mod compaction;
 mod config;
 mod error;
 mod files;
@@ -43,6 +45,7 @@ use std::rc::Rc;
 pub use crate::log::error::{AppendError, ReadError};
 pub use crate::log::partition::Appended;
 pub use crate::log::settings::PartitionSettings;
+pub use compaction::{CompactError, Compacted, Pace};
 pub use config::StoreConfig;
 pub use error::StoreError;
 pub use read::{ReadBatches, ReadPlan};
@@ -98,6 +101,10 @@ pub(crate) struct Inner {
     write_permits: Semaphore,
     unwritten_bytes: Cell<u64>,
     last_checkpoint: Cell<Monotonic>,
+    /// Journal positions of what the older and the newer checkpoint slot say.
+    slot_positions: Cell<(u64, u64)>,
+    /// Held by the one round of compaction that is under way.
+    compaction_permit: Semaphore,
     /// Held by the one checkpoint that is being taken.
     checkpoint_permit: Semaphore,
     /// Deleted partitions that a journal file may still name.
@@ -132,6 +139,8 @@ pub(crate) struct Slot {
     allocating: bool,
     /// The first batch of a segment of an earlier start is being looked at, or could not be.
     learning: bool,
+    /// A round of compaction met something that another one would meet again: none before the next start.
+    uncleanable: bool,
     /// The last allocation failed for want of space.
     disk_full: bool,
     next_allocation: u64,
@@ -152,6 +161,7 @@ impl Slot {
             writing: false,
             allocating: false,
             learning: false,
+            uncleanable: false,
             disk_full: false,
             next_allocation: u64::from(config.limits.segment_allocate_bytes_min),
             turns_given: 0,
@@ -191,6 +201,8 @@ impl Store {
             write_permits: Semaphore::new(config.limits.write_behind_in_flight_bytes_max as usize),
             unwritten_bytes: Cell::new(0),
             last_checkpoint: Cell::new(rt.now()),
+            slot_positions: Cell::new((0, 0)),
+            compaction_permit: Semaphore::new(1),
             checkpoint_permit: Semaphore::new(1),
             settling: RefCell::default(),
             unremoved: RefCell::default(),
@@ -322,6 +334,8 @@ impl Store {
             }
             room.await;
         }
+        // A round of compaction ends at its next step, and leaves nothing behind.
+        self.inner.compaction_permit.take(1).await;
         self.inner.remove_all_now().await;
         self.inner.checkpoint(checkpointing::Scope::Clean).await?;
         self.inner.journal.close().await

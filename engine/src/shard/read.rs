@@ -43,7 +43,8 @@ pub struct ReadBatches {
     pub views: Vec<View>,
     /// Bytes in all views.
     pub bytes: usize,
-    /// Base offset of the first batch, at or before the offset that was asked for.
+    /// Base offset of the first batch: at or before the offset that was asked for, or past it where
+    /// compaction left a gap.
     pub first: Offset,
     /// Offset after the last batch: where to read on. The offset asked for if nothing was read.
     pub end: Offset,
@@ -65,6 +66,8 @@ struct DiskPlace {
     written: u32,
     /// Bytes in all.
     length: u32,
+    /// Offset after the last record, if nothing is appended any more.
+    ended: Option<Offset>,
     /// Position of an indexed batch at or before the wanted one, if memory knows one.
     hint: Option<u32>,
     sidecar_pages: u32,
@@ -87,11 +90,22 @@ impl DiskPlace {
             segment: segment.record.name,
             written: segment.written,
             length: segment.record.length,
+            ended: segment.record.rolled.then_some(segment.record.end_offset),
             hint: hint.or((segment.paged_blocks == 0).then_some(0)),
             sidecar_pages: segment.record.sidecar_pages,
             tail,
         }
     }
+}
+
+/// What a segment has of what is wanted.
+enum OnDisk {
+    /// Whole batches.
+    Found(ReadBatches),
+    /// Nothing that is wanted, or not for so few bytes.
+    Nothing,
+    /// All its batches end before, and it ended at this offset.
+    Before(Offset),
 }
 
 enum TailPlace {
@@ -137,23 +151,24 @@ impl Store {
 impl Inner {
     pub(super) async fn read(self: &Rc<Self>, plan: &ReadPlan) -> Result<ReadBatches, ReadError> {
         let nothing = ReadBatches { first: plan.from, end: plan.from, ..ReadBatches::default() };
-        if plan.from >= plan.upto {
-            return Ok(nothing);
-        }
-        // Write-behind, rolls and retention may move the place while the disk is busy.
+        let mut plan = *plan;
+        // Write-behind, rolls, retention and compaction may move the place while the disk is busy.
         let mut moved = 0;
-        loop {
-            match self.locate(plan)? {
+        while plan.from < plan.upto {
+            match self.locate(&plan)? {
                 Source::Memory(found) => return Ok(found),
-                Source::Nothing => return Ok(nothing),
-                Source::Disk(place) => match self.read_disk(plan, &place).await {
+                Source::Nothing => break,
+                Source::Disk(place) => match self.read_disk(&plan, &place).await {
                     Err(ReadError::Storage { errno: Errno::ENOENT, .. }) if moved < 3 => moved += 1,
-                    Ok(None) => return Ok(nothing),
-                    Ok(Some(found)) => return Ok(found),
+                    // The rest of the segment is a gap: what is asked for is in the next one.
+                    Ok(OnDisk::Before(end)) if end > plan.from => plan.from = end,
+                    Ok(OnDisk::Before(_) | OnDisk::Nothing) => break,
+                    Ok(OnDisk::Found(found)) => return Ok(found),
                     Err(error) => return Err(error),
                 },
             }
         }
+        Ok(nothing)
     }
 
     fn locate(&self, plan: &ReadPlan) -> Result<Source, ReadError> {
@@ -194,7 +209,7 @@ impl Inner {
         self: &Rc<Self>,
         plan: &ReadPlan,
         place: &DiskPlace,
-    ) -> Result<Option<ReadBatches>, ReadError> {
+    ) -> Result<OnDisk, ReadError> {
         let wanted = Wanted {
             from: plan.from,
             upto: plan.upto,
@@ -216,7 +231,7 @@ impl Inner {
                 Walked::Found { from, to, first, end } => {
                     let views = pieces.slice(from, to);
                     let bytes = (to - from) as usize;
-                    return Ok(Some(ReadBatches { views, bytes, first, end }));
+                    return Ok(OnDisk::Found(ReadBatches { views, bytes, first, end }));
                 }
                 Walked::Need { position: at, bytes } if !reached_end => {
                     position = at;
@@ -226,10 +241,15 @@ impl Inner {
                     // Either the end of what is wanted, or only batches before it so far.
                     match last_walked(&pieces, position, &wanted) {
                         Some(next) if next > position => position = next,
-                        _ => return Ok(None),
+                        _ => return Ok(OnDisk::Nothing),
                     }
                 }
-                Walked::Nothing => return Ok(None),
+                Walked::Nothing => {
+                    let passed = position == pieces.end()
+                        || last_walked(&pieces, position, &wanted) == Some(pieces.end());
+                    let ended = place.ended.filter(|_| passed);
+                    return Ok(ended.map_or(OnDisk::Nothing, OnDisk::Before));
+                }
                 Walked::Need { position, .. } | Walked::NotABatch(position) => {
                     let base = place.segment.base;
                     return Err(ReadError::Corrupt { partition: plan.id, base, position });

@@ -33,12 +33,21 @@ impl Inner {
         if gone.is_empty() {
             return;
         }
+        self.remove_names_later(id, gone.iter().map(|segment| segment.record.name));
+    }
+
+    /// Notes a segment that never was in a log.
+    pub(super) fn remove_name_later(&self, id: PartitionId, name: SegmentName) {
+        self.remove_names_later(id, std::iter::once(name));
+    }
+
+    fn remove_names_later(&self, id: PartitionId, names: impl Iterator<Item = SegmentName>) {
         let delay_ms = {
             let slots = self.slots.borrow();
             slots.get(&id).map_or(0, |slot| slot.log.settings.file_delete_delay_ms)
         };
         let due = self.rt.now() + Duration::from_millis(delay_ms);
-        let removals = gone.iter().map(|s| Removal { due, id, segment: s.record.name });
+        let removals = names.map(|segment| Removal { due, id, segment });
         self.removals.borrow_mut().extend(removals);
         self.removals_news.notify_all();
     }

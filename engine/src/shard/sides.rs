@@ -203,18 +203,22 @@ fn rebuild(record: &SegmentRecord, interval: u32, bytes: &[u8]) -> Result<SideTa
             let open = !record.rolled && cut_off(rest);
             return if open { Ok(table) } else { Err(position as u32) };
         };
-        if batch.verify_crc().is_err() || batch.base_offset() != offset {
+        // Only compaction leaves gaps between batches.
+        let gap = batch.base_offset().0 - offset.0;
+        if batch.verify_crc().is_err() || gap < 0 || (gap > 0 && !record.name.is_compacted()) {
             return Err(position as u32);
         }
         if position - last >= interval.max(1) as usize {
             last = position;
             table.index.push(IndexEntry {
-                offset,
+                offset: batch.base_offset(),
                 position: position as u32,
                 max_timestamp_before: largest,
             });
         }
-        largest = batch.max_timestamp().max(largest);
+        if batch.count() > 0 {
+            largest = batch.max_timestamp().max(largest);
+        }
         offset = batch.last_offset().plus(1);
         position += batch.size();
     }

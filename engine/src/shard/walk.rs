@@ -142,19 +142,21 @@ impl Pieces {
         }
     }
 
-    /// Position behind the batch that ends exactly at offset `end`, walking from `position`.
+    /// Position of the first batch at or past offset `end`, walking from `position`; `None` if `end` is
+    /// inside a batch. All of the segment must be here: what has no batch at or past `end` has it behind
+    /// its last one, where compaction left a gap.
     pub(super) fn boundary(&self, mut position: u32, end: Offset) -> Option<u32> {
         while let Some(header) = self.header(position) {
             let batch = BatchHeader::read(&header)?;
             if batch.base >= end {
-                return (batch.base == end).then_some(position);
-            }
-            position += batch.size;
-            if batch.end == end {
                 return Some(position);
             }
+            if batch.end > end {
+                return None;
+            }
+            position += batch.size;
         }
-        None
+        (position == self.end()).then_some(position)
     }
 }
 

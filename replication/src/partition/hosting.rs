@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::batch;
+use engine::log::compaction::dirt::CompactionSettings;
 use engine::log::retention::Retention;
 use engine::shard::{PartitionSettings, StoreError};
 use engine::types::{NodeId, Offset, PartitionId, PartitionIndex, TopicId};
@@ -236,7 +237,8 @@ fn settings(topic: &TopicConfig, broker: Option<&BrokerConfig>) -> PartitionSett
         producer_expiry_ms: expiry_ms
             .map_or(defaults.producer_expiry_ms, |ms| i64::try_from(ms).unwrap_or(i64::MAX)),
         retention: retention(topic),
-        segment_ms: topic.segment_ms,
+        compaction: topic.cleanup_compact.then(|| compaction(topic)),
+        segment_ms: segment_ms(topic),
         segment_jitter_ms: topic.segment_jitter_ms,
         file_delete_delay_ms: topic.file_delete_delay_ms,
     }
@@ -250,5 +252,23 @@ fn retention(topic: &TopicConfig) -> Retention {
     Retention {
         age_ms_max: of_policy(topic.retention_ms),
         bytes_max: of_policy(topic.retention_bytes),
+    }
+}
+
+fn compaction(topic: &TopicConfig) -> CompactionSettings {
+    CompactionSettings {
+        dirty_ppm_min: (topic.cleanable_dirty_ratio_min * 1e6).round() as u32,
+        lag_ms_min: topic.compaction_lag_min_ms,
+        lag_ms_max: topic.compaction_lag_max_ms,
+        delete_retention_ms: topic.delete_retention_ms,
+    }
+}
+
+/// The active segment is never compacted, so that of a compacted topic ends at the latest when its records
+/// are to be looked at (KIP-354).
+fn segment_ms(topic: &TopicConfig) -> u64 {
+    match topic.cleanup_compact {
+        true => topic.segment_ms.min(topic.compaction_lag_max_ms),
+        false => topic.segment_ms,
     }
 }

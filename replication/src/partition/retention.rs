@@ -17,7 +17,7 @@ use super::service::Inner;
 /// When the first round comes, unless rounds come faster (Kafka's `log.initial.task.delay.ms`).
 const FIRST_ROUND_AFTER: Duration = Duration::from_secs(30);
 /// Partitions that are looked at before others get a turn.
-const GLANCES_AT_ONCE: u32 = 64;
+pub(super) const GLANCES_AT_ONCE: u32 = 64;
 
 impl Inner {
     /// Rounds until the service is closed.
@@ -56,7 +56,7 @@ impl Inner {
     }
 
     /// The next partition that is led here, with its high watermark.
-    fn next_led(&self, after: Option<PartitionId>) -> Option<(PartitionId, Offset)> {
+    pub(super) fn next_led(&self, after: Option<PartitionId>) -> Option<(PartitionId, Offset)> {
         use std::ops::Bound::{Excluded, Unbounded};
         let state = self.state.borrow();
         if state.is_closed {

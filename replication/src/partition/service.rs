@@ -126,6 +126,8 @@ impl PartitionService {
         drop(rt.spawn(Group::Produce, async move { timers.keep_deadlines().await }));
         let retention = inner.clone();
         drop(rt.spawn(Group::Background, async move { retention.keep_retention().await }));
+        let compaction = inner.clone();
+        drop(rt.spawn(Group::Background, async move { compaction.keep_compaction().await }));
         Self { inner }
     }
 

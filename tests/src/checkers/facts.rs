@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::{Event, History, Moment, Place, Seen, Topic, Wanted};
+use crate::payload::RecordName;
 
 /// Facts that follow from the events.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub struct Facts {
     /// Per partition, the highest log start that anybody was told. What lies below it may be gone;
     /// whether it was right to move there is a property of its own.
     pub starts: BTreeMap<Place, i64>,
+    /// In partitions of compacted topics, the last offset of each key in the end.
+    pub last_of_key: BTreeMap<(Place, [u8; 4]), i64>,
 }
 
 impl Facts {
@@ -67,7 +70,26 @@ impl Facts {
                 _ => {}
             }
         }
+        facts.find_last_of_keys(history);
         facts
+    }
+
+    fn find_last_of_keys(&mut self, history: &History) {
+        let compacted = |place: &&Place| history.compacted.contains(&place.topic);
+        for place in self.logs.keys().filter(compacted) {
+            for (offset, seen) in &self.logs[place] {
+                if let Some(name) = seen.name {
+                    self.last_of_key.insert((*place, name.table_key()), *offset);
+                }
+            }
+        }
+    }
+
+    /// Whether compaction may have taken a record: a later one of its key is there in the end.
+    #[must_use]
+    pub fn is_superseded(&self, place: Place, name: RecordName, offset: i64) -> bool {
+        let last = self.last_of_key.get(&(place, name.table_key()));
+        last.is_some_and(|last| offset < *last)
     }
 
     fn started(&mut self, place: Place, start: i64) {

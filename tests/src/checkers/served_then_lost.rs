@@ -1,4 +1,5 @@
-//! `served-then-lost`: what any reader got stays where it was, until the log starts behind it.
+//! `served-then-lost`: what any reader got stays where it was, until the log starts behind it, or, in
+//! a compacted topic, a later record of its key is there.
 
 use super::{Facts, Report, Violation};
 use crate::history::{Event, History};
@@ -12,7 +13,10 @@ pub(super) fn check(history: &History, facts: &Facts) -> Vec<Violation> {
         }
         let log = &facts.logs[&poll.place];
         let start = facts.start(poll.place);
-        let kept = poll.records.iter().filter(|seen| seen.offset >= start);
+        let superseded = |seen: &&crate::history::Seen| {
+            seen.name.is_some_and(|name| facts.is_superseded(poll.place, name, seen.offset))
+        };
+        let kept = poll.records.iter().filter(|seen| seen.offset >= start && !superseded(seen));
         for seen in kept.filter(|seen| !log.contains_key(&seen.offset)) {
             report.add(format!(
                 "{} offset {}: {:?} was read once",

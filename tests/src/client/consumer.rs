@@ -37,6 +37,9 @@ pub struct Fetched {
     pub code: ErrorCode,
     /// Its records at or past the offset asked for; `Err` says what is wrong with the bytes.
     pub records: Result<Vec<Seen>, String>,
+    /// Offset after the last batch that came, if any came: where to go on. Past the last record where
+    /// compaction took what was behind it.
+    pub next: Option<i64>,
     /// Its high watermark.
     pub high_watermark: i64,
     /// Its log start, -1 before version 5.
@@ -172,6 +175,7 @@ fn read(
                 partition,
                 code: ErrorCode(data.error_code),
                 records: unpack(bytes, from),
+                next: Batches::new(bytes).last().map(|batch| batch.last_offset().0 + 1),
                 high_watermark: data.high_watermark,
                 log_start: data.log_start_offset,
             });

@@ -107,7 +107,14 @@ impl FetchSession {
                 return Err(format!("session {id} leaves out partition {partition}"));
             };
             let (code, records) = (ErrorCode::NONE, Ok(Vec::new()));
-            fetched.push(Fetched { partition, code, records, high_watermark, log_start });
+            fetched.push(Fetched {
+                partition,
+                code,
+                records,
+                next: None,
+                high_watermark,
+                log_start,
+            });
         }
         self.id = id;
         self.epoch = if id == 0 { INITIAL } else { self.epoch + 1 };

@@ -151,6 +151,9 @@ pub fn client_main(
 /// Creates a topic, however often it takes, and tells the history.
 async fn create_topic(mut actor: Actor, topic: Topic, plan: super::TopicPlan) {
     let mut admin = Admin::new(actor.dial());
+    if plan.compacted {
+        actor.history.lock().compacted.insert(topic);
+    }
     if let Some(retention) = plan.retention {
         actor.history.lock().retained.insert(topic, retention);
     }
@@ -231,13 +234,15 @@ pub(super) fn make_batch(
         bytes: 0,
     };
     let number = actor.history.lock().batch(batch);
+    let compacted = actor.history.lock().compacted.contains(&order.place.topic);
     let mut builder = BatchBuilder::new(shape.codec);
     if let Some((id, epoch, sequence)) = id {
         builder = builder.producer(ProducerId(id), ProducerEpoch(epoch), sequence);
     }
     for index in 0..batch.count {
         let name = RecordName { batch: number, index, count: batch.count };
-        let (key, value) = (name.key(), name.value(value_bytes as usize));
+        let value = name.value(value_bytes as usize);
+        let key = if compacted { Some(name.table_key()) } else { name.key() };
         builder.push(&NewRecord {
             timestamp_ms: timestamp_ms + i64::from(index),
             key: key.as_ref().map(<[u8; 4]>::as_slice),

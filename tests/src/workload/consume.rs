@@ -196,8 +196,8 @@ impl Reading {
             }
         };
         let from = *position;
-        if let Some(last) = records.last() {
-            *position = last.offset + 1;
+        if let Some(next) = part.next {
+            *position = next.max(from);
         }
         history.push(Event::Polled(Poll {
             reader: self.reader,

@@ -30,6 +30,8 @@ pub struct TopicPlan {
     pub append_time: bool,
     /// What the broker may remove of it; nothing by default.
     pub retention: Option<Retention>,
+    /// Of each key only the last record has to stay.
+    pub compacted: bool,
 }
 
 /// What the batches of a producer look like.
@@ -163,7 +165,29 @@ fn draw_topic(number: usize, small: bool, random: &mut Random) -> TopicPlan {
         configs.push(("message.timestamp.type", "LogAppendTime".to_owned()));
     }
     let retention = draw_retention(&mut random.fork(RETENTION), &mut configs);
-    TopicPlan { name: format!("topic-{number}"), partitions, configs, append_time, retention }
+    let mut chance = random.fork(COMPACTION);
+    let compacted = retention.is_none() && draw_compaction(&mut chance, &mut configs);
+    let name = format!("topic-{number}");
+    TopicPlan { name, partitions, configs, append_time, retention, compacted }
+}
+
+/// A stream of chance of its own.
+const COMPACTION: u64 = 32;
+
+/// Some topics are compacted, in segments that are small by being short. Whether this one is.
+fn draw_compaction(random: &mut Random, configs: &mut Vec<(&'static str, String)>) -> bool {
+    if !random.chance(400) {
+        return false;
+    }
+    let ratio = ["0", "0.3"][random.index(2)];
+    let delay = [0, 40, 60_000][random.index(3)];
+    configs.extend([
+        ("cleanup.policy", "compact".to_owned()),
+        ("min.cleanable.dirty.ratio", ratio.to_owned()),
+        ("segment.ms", random.range(20..600).to_string()),
+        ("file.delete.delay.ms", delay.to_string()),
+    ]);
+    true
 }
 
 /// A stream of chance of its own.

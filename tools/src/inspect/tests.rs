@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-const NAME: SegmentName = SegmentName { base: Offset(0), term: Term(1) };
+const NAME: SegmentName = SegmentName::opened(Offset(0), Term(1));
 const PARTITION: PartitionId = PartitionId { topic: TopicId([7; 16]), index: PartitionIndex(2) };
 
 /// Batches of three records each, side by side.

@@ -58,6 +58,12 @@ pub struct BrokerConfig {
     pub page_partitions_max: u32,
     /// `log.retention.check.interval.ms`.
     pub retention_check_interval_ms: u64,
+    /// `log.cleaner.backoff.ms`.
+    pub cleaner_backoff_ms: u64,
+    /// `log.cleaner.dedupe.buffer.size`.
+    pub cleaner_keys_bytes_max: u64,
+    /// `log.cleaner.io.max.bytes.per.second`.
+    pub cleaner_bytes_per_second_max: f64,
     /// `replica.lag.time.max.ms`.
     pub replica_lag_time_max_ms: u64,
     /// `request.timeout.ms`.
@@ -138,6 +144,9 @@ impl BrokerConfig {
             fetch_sessions_max: read.u32("max.incremental.fetch.session.cache.slots"),
             page_partitions_max: read.u32("max.request.partition.size.limit"),
             retention_check_interval_ms: read.u64("log.retention.check.interval.ms"),
+            cleaner_backoff_ms: read.u64("log.cleaner.backoff.ms"),
+            cleaner_keys_bytes_max: read.u64("log.cleaner.dedupe.buffer.size"),
+            cleaner_bytes_per_second_max: read.f64("log.cleaner.io.max.bytes.per.second"),
             replica_lag_time_max_ms: read.u64("replica.lag.time.max.ms"),
             request_timeout_ms: read.u64("request.timeout.ms"),
             broker_heartbeat_interval_ms: read.u64("broker.heartbeat.interval.ms"),

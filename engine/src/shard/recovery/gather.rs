@@ -133,8 +133,10 @@ impl Gathered {
         let end = header.segment_position + header.length;
         let on_disk = self.state.as_ref().is_some_and(|state| {
             let of = state.segments.iter().find(|record| record.name == header.segment);
-            // A segment that the state does not list any more is below the log start.
-            of.map_or(header.segment.base < state.log_start, |record| end <= record.synced)
+            // A segment that the state does not list any more, and that lies before the active one, is
+            // below the log start, or a compacted one has taken its place.
+            let active = state.segments.last().expect("decode_all checks").name;
+            of.map_or(header.segment.base < active.base, |record| end <= record.synced)
         });
         let only_bytes = matches!(header.kind, EntryKind::Append | EntryKind::Carry);
         if applied && only_bytes && on_disk {

@@ -2,6 +2,7 @@
 //! puts them together, on one shard.
 
 mod appends;
+mod compaction;
 mod faults;
 mod lifecycle;
 mod reads;

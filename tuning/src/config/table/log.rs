@@ -48,7 +48,7 @@ pub(super) const TABLE: &[ConfigDef] = &[
     )
     .read_only()
     .not_yet("a failed directory stops its partitions at once."),
-    stands_in!("log.cleanup.policy", Kind::List(&["compact", "delete"]), "delete", "cleanup.policy").not_yet("compact compacts nothing."),
+    stands_in!("log.cleanup.policy", Kind::List(&["compact", "delete"]), "delete", "cleanup.policy"),
     stands_in!("log.retention.ms", Kind::long(-1), unset, "retention.ms", ", before log.retention.minutes."),
     stands_in!("log.retention.minutes", Kind::int(-1), unset, "retention.ms", " in minutes, before log.retention.hours.").read_only(),
     stands_in!("log.retention.hours", Kind::int(-1), "168", "retention.ms in hours").read_only(),
@@ -114,45 +114,38 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "Whether compaction runs.",
     )
     .read_only()
-    .no_op("compaction runs for every topic that asks for it, once it is built."),
+    .no_op("compaction runs for every topic that asks for it."),
     ConfigDef::broker("log.cleaner.threads", Kind::int(0), "1", "Threads that compact.")
-        .no_op(why::CLEANER),
+        .no_op("each shard compacts one partition at a time, whatever this says."),
     ConfigDef::broker(
         "log.cleaner.dedupe.buffer.size",
         Kind::long(0),
         "134217728",
-        "Memory in which compaction remembers keys, in bytes.",
-    )
-    .no_op(why::CLEANER),
+        "Memory in which compaction remembers keys, in bytes; every shard has an equal share of it.",
+    ),
     ConfigDef::broker(
         "log.cleaner.io.buffer.size",
         Kind::int(0),
         "524288",
         "Memory through which compaction reads and writes, in bytes.",
     )
-    .no_op(why::CLEANER),
+    .no_op("compaction reads and writes 256 KiB at a time, or a batch."),
     ConfigDef::broker(
         "log.cleaner.io.max.bytes.per.second",
         Kind::Double { min: 0.0, max: f64::MAX },
         "1.7976931348623157E308",
-        "How fast compaction may read and write, in bytes per second.",
-    )
-    .not_yet(why::COMPACTION),
+        "How fast compaction may read and write, in bytes per second; every shard has an equal share of it.",
+    ),
     ConfigDef::broker(
         "log.cleaner.backoff.ms",
         Kind::long(0),
         "15000",
         "How long compaction sleeps when there is nothing to do, in milliseconds.",
-    )
-    .not_yet(why::COMPACTION),
-    stands_in!("log.cleaner.delete.retention.ms", Kind::long(0), "86400000", "delete.retention.ms")
-        .not_yet(why::COMPACTION),
-    stands_in!("log.cleaner.min.compaction.lag.ms", Kind::long(0), "0", "min.compaction.lag.ms")
-        .not_yet(why::COMPACTION),
-    stands_in!("log.cleaner.max.compaction.lag.ms", Kind::long(1), "9223372036854775807", "max.compaction.lag.ms")
-        .not_yet(why::COMPACTION),
-    stands_in!("log.cleaner.min.cleanable.ratio", Kind::Double { min: 0.0, max: 1.0 }, "0.5", "min.cleanable.dirty.ratio")
-        .not_yet(why::COMPACTION),
+    ),
+    stands_in!("log.cleaner.delete.retention.ms", Kind::long(0), "86400000", "delete.retention.ms"),
+    stands_in!("log.cleaner.min.compaction.lag.ms", Kind::long(0), "0", "min.compaction.lag.ms"),
+    stands_in!("log.cleaner.max.compaction.lag.ms", Kind::long(1), "9223372036854775807", "max.compaction.lag.ms"),
+    stands_in!("log.cleaner.min.cleanable.ratio", Kind::Double { min: 0.0, max: 1.0 }, "0.5", "min.cleanable.dirty.ratio"),
     ConfigDef::broker(
         "remote.log.storage.system.enable",
         Kind::Bool,

@@ -21,7 +21,6 @@ mod why {
         "there are no such threads here, each shard does all work of its partitions.";
     pub(super) const QUORUM: &str = "the metadata quorum speaks a protocol of its own.";
     pub(super) const NO_CLASSES: &str = "no code is loaded by class name.";
-    pub(super) const COMPACTION: &str = "log compaction is not built.";
     pub(super) const TIERING: &str = "tiered storage is not built.";
     pub(super) const GROUPS: &str = "this part of the consumer protocol is not built.";
     pub(super) const SHARE: &str = "share groups are not built.";
@@ -33,8 +32,6 @@ mod why {
     pub(super) const REMOVED: &str = "Kafka 4.0 removed the key; older tools still set it.";
     pub(super) const RELAXED: &str =
         "every batch is on disk before it is acknowledged, whatever this says.";
-    pub(super) const CLEANER: &str =
-        "compaction takes its memory and time from each shard's budgets.";
 }
 
 const TABLES: [&[ConfigDef]; 10] = [

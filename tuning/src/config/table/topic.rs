@@ -14,8 +14,7 @@ pub(super) const TABLE: &[ConfigDef] = &[
          record of each key, both do both, and the empty list keeps everything for ever. With compact, \
          records without a key are refused.",
     )
-    .synonyms(&[same("log.cleanup.policy")])
-    .not_yet("compact compacts nothing; records without a key are refused all the same."),
+    .synonyms(&[same("log.cleanup.policy")]),
     ConfigDef::topic(
         "retention.ms",
         Kind::long(-1),
@@ -139,32 +138,28 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "How long compaction keeps the markers of deleted keys, in milliseconds: the time in which a \
          reader that started at the beginning must have got through.",
     )
-    .synonyms(&[same("log.cleaner.delete.retention.ms")])
-    .not_yet(why::COMPACTION),
+    .synonyms(&[same("log.cleaner.delete.retention.ms")]),
     ConfigDef::topic(
         "min.compaction.lag.ms",
         Kind::long(0),
         "0",
         "How long a record is safe from compaction, in milliseconds.",
     )
-    .synonyms(&[same("log.cleaner.min.compaction.lag.ms")])
-    .not_yet(why::COMPACTION),
+    .synonyms(&[same("log.cleaner.min.compaction.lag.ms")]),
     ConfigDef::topic(
         "max.compaction.lag.ms",
         Kind::long(1),
         LONG_MAX,
         "Age at which a record must have been looked at by compaction, in milliseconds.",
     )
-    .synonyms(&[same("log.cleaner.max.compaction.lag.ms")])
-    .not_yet(why::COMPACTION),
+    .synonyms(&[same("log.cleaner.max.compaction.lag.ms")]),
     ConfigDef::topic(
         "min.cleanable.dirty.ratio",
         Kind::Double { min: 0.0, max: 1.0 },
         "0.5",
         "Share of a partition that was never compacted, from which on compaction is worth its time.",
     )
-    .synonyms(&[same("log.cleaner.min.cleanable.ratio")])
-    .not_yet(why::COMPACTION),
+    .synonyms(&[same("log.cleaner.min.cleanable.ratio")]),
     ConfigDef::topic(
         "flush.messages",
         Kind::long(1),
