@@ -148,13 +148,12 @@ impl Coordinator {
     }
 
     pub(super) fn fetch(&mut self, call: &FetchCall, ticket: Ticket, out: &mut Vec<Effect>) {
-        if let Some(group) = self.written_consumer(&call.group_id) {
-            if let Err(error) =
+        if let Some(group) = self.written_consumer(&call.group_id)
+            && let Err(error) =
                 group.state.check_fetch(call.member_id.as_deref(), call.member_epoch)
-            {
-                out.push(Effect::Answer(ticket, GroupReply::FetchOffsets(Err(error))));
-                return;
-            }
+        {
+            out.push(Effect::Answer(ticket, GroupReply::FetchOffsets(Err(error))));
+            return;
         }
         let topics = match &call.topics {
             Some(topics) => {
