@@ -40,6 +40,8 @@ pub struct RunOptions {
     pub broker: MakeBroker,
     /// Whether it can be ordered to stop.
     pub orderly: bool,
+    /// Whether it serves consumer groups.
+    pub consumer_groups: bool,
     /// Its machine.
     pub machine: NodeOptions,
 }
@@ -179,8 +181,12 @@ pub(crate) struct Script {
 impl Script {
     pub(crate) fn new(options: &RunOptions) -> Self {
         let random = Random::new(options.seed);
+        let mut plan = Plan::draw(options.size, &mut random.fork(PLAN));
+        if !options.consumer_groups {
+            plan.members.clear();
+        }
         Self {
-            plan: Plan::draw(options.size, &mut random.fork(PLAN)),
+            plan,
             nemesis: Nemesis::new(options.weather, options.orderly, random.fork(NEMESIS)),
             weather: options.weather,
             random,
@@ -274,8 +280,9 @@ impl RunOptions {
     pub fn of(seed: u64, weather: Weather, product: Product) -> Self {
         let machine = product.machine();
         let broker = product.make();
-        let (size, trace_text, orderly) = (Size::Usual, false, true);
-        Self { seed, weather, size, trace_text, broker, orderly, machine }
+        let (orderly, consumer_groups) = (true, true);
+        let (size, trace_text) = (Size::Usual, false);
+        Self { seed, weather, size, trace_text, broker, orderly, consumer_groups, machine }
     }
 }
 
