@@ -289,10 +289,10 @@ def second(session):
 def wrong_time(session):
     first, other = stable(session, "g-wrong-time", 2)
     told = [first.sync(generation=1),
-            first.sync(generation=9), other.sync()]
+            first.sync(generation=9), other.sync(), other.heartbeat(generation=1), other.heartbeat(generation=3)]
+    # Not asked while the group prepares: Kafka 4.3.1 then leaves a JoinGroup without an answer now and then.
     first.offer(metadata=b"changed")
     eventually(lambda: other.heartbeat() == 27)
-    told += [other.heartbeat(generation=1), other.heartbeat(generation=3)]
     other.offer()
     return told + [first.joined(), other.joined(), other.heartbeat(generation=2), other.sync(generation=2)]
 
