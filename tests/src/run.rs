@@ -40,6 +40,8 @@ pub struct RunOptions {
     pub broker: MakeBroker,
     /// Whether it can be ordered to stop.
     pub orderly: bool,
+    /// Whether it coordinates consumer groups.
+    pub has_groups: bool,
     /// Its machine.
     pub machine: NodeOptions,
 }
@@ -179,8 +181,12 @@ pub(crate) struct Script {
 impl Script {
     pub(crate) fn new(options: &RunOptions) -> Self {
         let random = Random::new(options.seed);
+        let mut plan = Plan::draw(options.size, &mut random.fork(PLAN));
+        if !options.has_groups {
+            plan.members.clear();
+        }
         Self {
-            plan: Plan::draw(options.size, &mut random.fork(PLAN)),
+            plan,
             nemesis: Nemesis::new(options.weather, options.orderly, random.fork(NEMESIS)),
             weather: options.weather,
             random,
@@ -274,8 +280,8 @@ impl RunOptions {
     pub fn of(seed: u64, weather: Weather, product: Product) -> Self {
         let machine = product.machine();
         let broker = product.make();
-        let (size, trace_text, orderly) = (Size::Usual, false, true);
-        Self { seed, weather, size, trace_text, broker, orderly, machine }
+        let (size, trace_text, orderly, has_groups) = (Size::Usual, false, true, true);
+        Self { seed, weather, size, trace_text, broker, orderly, has_groups, machine }
     }
 }
 
