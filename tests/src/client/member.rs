@@ -177,8 +177,7 @@ impl Member {
     async fn join_once(&mut self, metadata: &[u8]) -> Result<Joined> {
         let version = self.dialect.join;
         let (group, id, instance) = (self.group.clone(), self.id.clone(), self.instance.clone());
-        let protocol =
-            join_group_request::JoinGroupRequestProtocol { name: "simulated", metadata };
+        let protocol = join_group_request::JoinGroupRequestProtocol { name: "simulated", metadata };
         let request = JoinGroupRequest {
             group_id: &group,
             session_timeout_ms: SESSION_TIMEOUT.as_millis() as i32,
@@ -205,10 +204,7 @@ impl Member {
         self.generation = answer.generation_id;
         let members = answer.members.iter();
         let members = members.map(|one| (one.member_id.to_string(), one.metadata.to_vec()));
-        Ok(Joined {
-            members: members.collect(),
-            is_leader: answer.leader == answer.member_id,
-        })
+        Ok(Joined { members: members.collect(), is_leader: answer.leader == answer.member_id })
     }
 
     /// Asks for its assignment; the leader says everybody's.
