@@ -22,6 +22,7 @@ class Committer(threading.Thread):
         self.consumer = Consumer(RECONNECT | {
             "bootstrap.servers": bootstrap, "group.id": GROUP, "enable.auto.commit": False, "auto.offset.reset": "earliest",
             "session.timeout.ms": 6_000, "heartbeat.interval.ms": 200, "fetch.wait.max.ms": 50, "socket.timeout.ms": 5_000,
+            "on_commit": self.on_commit,
         })
         self.consumer.subscribe([TOPIC])
 
@@ -30,19 +31,22 @@ class Committer(threading.Thread):
 
     def run(self):
         while not self.stopping.is_set():
-            messages = self.consumer.consume(2_000, 0.05)
+            messages = self.consumer.consume(500, 0.01)
             errors = [message.error() for message in messages if message.error()]
             self.told += [error.str() for error in errors if error.code() in NEVER_TOLD]
             if len(errors) < len(messages):
                 self.commit()
 
     def commit(self):
-        """Commits where it is. What is refused while the broker or the group changes is committed another time."""
+        """Commits where it is, without waiting: many commits are on their way at every moment."""
         try:
-            answers = self.consumer.commit(asynchronous=False)
-        except KafkaException:
-            return
-        for answer in answers:
+            self.consumer.commit(asynchronous=True)
+        except KafkaException:  # it has just lost its partitions
+            pass
+
+    def on_commit(self, error, answers):
+        """What is refused while the broker or the group changes is committed another time."""
+        for answer in answers if error is None else ():
             if answer.error is None:
                 self.commits.acked(answer.partition, answer.offset)
 
@@ -91,10 +95,10 @@ class Commits:
             if all(answer.error is None for answer in answers):
                 return {answer.partition: answer.offset for answer in answers}
 
-    def wait_for_more(self):
+    def wait_for_more(self, when):
         """Waits until the group commits again, as it must once the broker stays."""
         due, deadline = self.count + 1, time.monotonic() + ACK_DEADLINE_S
         while self.count < due:
             if time.monotonic() > deadline:
-                raise brokers.Failure(f"the group is stuck: no commit for {ACK_DEADLINE_S} s after the last start")
-            time.sleep(0.01)
+                raise brokers.Failure(f"{when}: the group is stuck: no commit for {ACK_DEADLINE_S} s")
+            time.sleep(0.005)

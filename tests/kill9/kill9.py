@@ -2,9 +2,9 @@
 
 Two idempotent producers (librdkafka, acks=all) write to 12 partitions with small segments while the broker is killed at
 random moments and started again; a consumer follows all the while. So do the two members of a consumer group, which commit;
-after each start the broker must have what it acknowledged, and after the last one the group must commit again. Two more
-producers write to a topic of which little is retained and to a compacted one. After the last cycle the logs are read and every
-promise checked (see checker.py). Each cycle prints how long the broker took to answer again and to acknowledge again.
+after each start the broker must have what it acknowledged, and the group must commit again. Two more producers write to a
+topic of which little is retained and to a compacted one. After the last cycle the logs are read and every promise checked (see
+checker.py). Each cycle prints how long the broker took to answer again, to acknowledge again and to take commits again.
 
     kill9.py [--cycles N] [--broker ringmain|kafka] [--binary PATH] [--seed N] [--must-fail] [--self-test]
 
@@ -59,6 +59,7 @@ class Campaign:
         self.commits = Commits(broker.bootstrap)
         self.members = [Committer(broker.bootstrap, number, self.commits) for number in range(MEMBERS)]
         self.times = []
+        self.commits_again = []
         self.broken = []  # promises about records
         self.trouble = []  # what kept the run from its end: the broker does not come up, or not in time
 
@@ -74,12 +75,11 @@ class Campaign:
             client.start()
         try:
             self.wait_for_acks(100, "before the first cycle")
+            self.commits.wait_for_more("before the first cycle")
             for number in range(1, cycles + 1):
                 if self.faults() or self.broken:
                     break
                 self.cycle(number)
-            if not self.faults():
-                self.commits.wait_for_more()
         except brokers.Failure as failure:
             self.trouble.append(str(failure))
         for client in self.clients():
@@ -124,9 +124,12 @@ class Campaign:
             return
         self.times.append((listening, time.monotonic() - began))
         self.broken += self.commits.lost(f"cycle {number}")
+        self.commits.wait_for_more(f"cycle {number}")
+        self.commits_again.append(time.monotonic() - began)
         self.tally.passed += 1
         print(f"cycle {number}: killed after {acked} acknowledged; answers after {listening * 1000:.0f} ms, "
-              f"acknowledges after {self.times[-1][1] * 1000:.0f} ms", flush=True)
+              f"acknowledges after {self.times[-1][1] * 1000:.0f} ms, commits after {self.commits_again[-1] * 1000:.0f} ms",
+              flush=True)
 
     def wait_for_acks(self, more, what):
         """Waits until every producer has had `more` acknowledgements from now on; False as soon as a client gave up."""
@@ -153,8 +156,9 @@ class Campaign:
         acked = sum(len(acks) for load in self.loads for acks in load.acks)
         served, stored = sum(map(len, self.follower.served)), sum(map(len, logs))
         print(f"{acked} acknowledged, {stored} in the log, {served} served while it ran", flush=True)
-        for name, column in (("answers", 0), ("acknowledges", 1)):
-            sorted_ms = sorted(time[column] * 1000 for time in self.times)
+        answers, acknowledges = [time[0] for time in self.times], [time[1] for time in self.times]
+        for name, times in (("answers", answers), ("acknowledges", acknowledges), ("commits", self.commits_again)):
+            sorted_ms = sorted(time * 1000 for time in times)
             if sorted_ms:
                 print(f"{name} again: median {sorted_ms[len(sorted_ms) // 2]:.0f} ms, max {sorted_ms[-1]:.0f} ms", flush=True)
 
