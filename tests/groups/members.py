@@ -17,6 +17,7 @@ microseconds before each:
     left
 """
 
+import contextlib
 import pathlib
 import re
 import signal
@@ -310,6 +311,16 @@ class Feed(threading.Thread):
     def add(self, topic):
         with self.lock:
             self.topics[topic] = self.acknowledged[topic] = 0
+
+    @contextlib.contextmanager
+    def held(self, topic):
+        """Nothing is written to the topic inside. The value is how many records each of its partitions has."""
+        written = self.remove(topic)
+        try:
+            yield written
+        finally:
+            with self.lock:
+                self.topics[topic] = written
 
     def remove(self, topic):
         """No more records for the topic. Returns how many each of its partitions has, once all are acknowledged."""

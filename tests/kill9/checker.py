@@ -62,8 +62,99 @@ def check(acks, log, served=None):
     return broken
 
 
+def check_rest(acks, start, log):
+    """The broken promises of a log of which some records may be gone: what is left lies in order and where it was
+    acknowledged, each record once. acks: of its one producer; start: where the log starts."""
+    broken = []
+    last_offset, last_number = start - 1, -1
+    for offset, _, number in log:
+        if offset <= last_offset:
+            broken.append(f"offset {offset} after {last_offset}")
+        if number <= last_number:
+            broken.append(f"order: record {number} at {offset} after record {last_number}")
+        acked = acks.offsets[number] if number < len(acks.offsets) else NOT_SEEN
+        if acked >= 0 and acked != offset:
+            broken.append(f"elsewhere: record {number} acknowledged at {acked}, is at {offset}")
+        last_offset, last_number = offset, number
+    return broken
+
+
+def check_retained(acks, start, end, log):
+    """The broken promises of a partition whose oldest segments are removed: what is left is whole, from its start to its end."""
+    broken = check_rest(acks, start, log)
+    offsets = [offset for offset, _, _ in log]
+    if offsets != list(range(start, end)):
+        broken.append(f"hole: {len(offsets)} records between {start} and {end}")
+    there = {number for _, _, number in log}
+    oldest = min(there, default=len(acks.offsets))
+    for number, offset in enumerate(acks.offsets):
+        is_due = offset >= start or (offset == OFFSET_UNKNOWN and number > oldest)
+        if is_due and number not in there:
+            broken.append(f"lost: record {number}, acknowledged at {offset}, the log starts at {start}")
+    return broken
+
+
+def check_compacted(acks, start, log, keys):
+    """The broken promises of a compacted partition: of each key the newest acknowledged record is there, or a newer one of
+    that key. The key of a record is its number modulo `keys`."""
+    broken = check_rest(acks, start, log)
+    newest = {}
+    for _, _, number in log:
+        newest[number % keys] = number
+    for number in range(len(acks.offsets) - 1, -1, -1):
+        if acks.offsets[number] != NOT_SEEN and newest.get(number % keys, -1) < number:
+            broken.append(f"lost: record {number} of key {number % keys}, of which {newest.get(number % keys)} is the newest")
+            newest[number % keys] = number
+    return broken
+
+
 def self_test():
     """Every kind of broken promise is found, and an honest log passes."""
+    return self_test_whole() + self_test_retained() + self_test_compacted()
+
+
+def acked(*offsets):
+    acks = Acks()
+    for number, offset in enumerate(offsets):
+        acks.add(number, offset)
+    return acks
+
+
+def finds(word, found):
+    assert any(each.startswith(word) for each in found), (word, found)
+    return 1
+
+
+def self_test_retained():
+    acks = acked(0, 1, 2, -1, 4)
+    honest = [(2, 0, 2), (3, 0, 3), (4, 0, 4)]
+    assert check_retained(acks, 2, 5, honest) == []
+    assert check_retained(acks, 5, 5, []) == []
+    return sum([
+        finds("hole", check_retained(acks, 2, 5, honest[1:])),
+        finds("lost", check_retained(acks, 2, 4, honest[:2])),
+        finds("lost", check_retained(acks, 2, 4, [honest[0], honest[2]])),
+        finds("elsewhere", check_retained(acks, 1, 4, [(offset - 1, 0, number) for offset, _, number in honest])),
+        finds("order", check_retained(acks, 2, 5, [(2, 0, 3), (3, 0, 2), (4, 0, 4)])),
+        finds("offset 2 after 2", check_retained(acks, 2, 5, [honest[0], *honest])),
+    ]) + 1
+
+
+def self_test_compacted():
+    acks = acked(0, 1, 2, -1, 4)  # of two keys
+    honest = [(3, 0, 3), (4, 0, 4)]
+    assert check_compacted(acks, 0, honest, 2) == []
+    assert check_compacted(acks, 0, [(1, 0, 1), *honest], 2) == []
+    assert check_compacted(acks, 0, [*honest, (5, 0, 5)], 2) == [], "one that was not acknowledged"
+    return sum([
+        finds("lost", check_compacted(acks, 0, honest[:1], 2)),
+        finds("lost", check_compacted(acks, 0, [(1, 0, 1), (4, 0, 4)], 2)),
+        finds("elsewhere", check_compacted(acks, 0, [(3, 0, 3), (5, 0, 4)], 2)),
+        finds("order", check_compacted(acks, 0, [(4, 0, 4), (5, 0, 3)], 2)),
+    ]) + 1
+
+
+def self_test_whole():
     acks = {0: Acks(), 1: Acks()}
     for number, offset in enumerate((0, 2, 3)):
         acks[0].add(number, offset)
@@ -79,6 +170,5 @@ def self_test():
         "served, then gone": honest[:4],
     }
     for word, log in planted.items():
-        found = check(acks, log, honest)
-        assert any(each.startswith(word) for each in found), (word, found)
+        finds(word, check(acks, log, honest))
     return len(planted) + 1

@@ -14,7 +14,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 TOPIC = "kill9"
 PARTITIONS = 12
+RETAINED, RETAINED_PARTITIONS = "kill9-retained", 2
+COMPACTED, COMPACTED_PARTITIONS = "kill9-compacted", 2
+COMPACTED_KEYS = 40  # per partition
 VALUE_BYTES = 512
+SIDE_RECORDS_PER_S = 2_000  # of the producers of the other two topics
 RECORDS_PER_S = 4_000  # per producer: enough to keep requests in flight at every moment, little enough to keep for 300 cycles
 ACK_DEADLINE_S = 30
 RECONNECT = {"reconnect.backoff.ms": 10, "reconnect.backoff.max.ms": 50, "log_level": 0}
@@ -31,12 +35,13 @@ class Load(threading.Thread):
     A fatal error ends it: an idempotent producer only has one when the broker forgot, doubled or reordered its batches.
     """
 
-    def __init__(self, bootstrap, number):
+    def __init__(self, bootstrap, number, topic=TOPIC, partitions=PARTITIONS, per_s=RECORDS_PER_S):
         super().__init__(daemon=True)
         self.number = number
-        self.acks = [checker.Acks() for _ in range(PARTITIONS)]
+        self.topic, self.per_s = topic, per_s
+        self.acks = [checker.Acks() for _ in range(partitions)]
         self.acked = 0
-        self.sent = [0] * PARTITIONS
+        self.sent = [0] * partitions
         self.fatal = None
         self.refused = {}  # what was said: how often
         self.stopping = threading.Event()
@@ -70,12 +75,14 @@ class Load(threading.Thread):
         padding = b"x" * VALUE_BYTES
         began, sent = time.monotonic(), 0
         while not self.stopping.is_set():
-            due = int((time.monotonic() - began) * RECORDS_PER_S)
+            due = int((time.monotonic() - began) * self.per_s)
             for sent in range(sent, min(due, sent + 500)):  # noqa: B020
-                partition = sent % PARTITIONS
-                value = b"%d:%d:%b" % (self.number, self.sent[partition], padding)
+                partition = sent % len(self.sent)
+                number = self.sent[partition]
+                value = b"%d:%d:%b" % (self.number, number, padding)
+                key = key_of(number) if self.topic == COMPACTED else None
                 try:
-                    self.producer.produce(TOPIC, value, partition=partition, on_delivery=self.on_delivery)
+                    self.producer.produce(self.topic, value, key, partition, on_delivery=self.on_delivery)
                     self.sent[partition] += 1
                 except BufferError:  # the broker is down: what does not fit is not sent
                     break
@@ -142,6 +149,11 @@ class Follower(threading.Thread):
         return []
 
 
+def key_of(number):
+    """The key of a record in the compacted topic."""
+    return b"%d" % (number % COMPACTED_KEYS)
+
+
 def consumer_config(bootstrap):
     return RECONNECT | {"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False,
                         "check.crcs": True, "fetch.wait.max.ms": 50, "auto.offset.reset": "error"}
@@ -152,24 +164,29 @@ def parsed(message):
     return message.offset(), int(producer), int(number)
 
 
-def read_all(bootstrap):
-    """Every record of every partition, from offset 0 to the end the broker names."""
+def read_all(bootstrap, topic=TOPIC, partitions=PARTITIONS, from_start=0):
+    """Of every partition: where it starts, where it ends, and every record that is there. It must start at `from_start`,
+    unless that is None."""
     consumer = Consumer(consumer_config(bootstrap))
     try:
-        return [read_partition(consumer, partition) for partition in range(PARTITIONS)]
+        return [read_partition(consumer, topic, partition, from_start) for partition in range(partitions)]
     finally:
         consumer.close()
 
 
-def read_partition(consumer, partition):
-    first, end = consumer.get_watermark_offsets(TopicPartition(TOPIC, partition), 20)
-    if first != 0:
-        raise brokers.Failure(f"partition {partition} starts at {first}")
-    consumer.assign([TopicPartition(TOPIC, partition, 0)])
-    log = []
+def read_partition(consumer, topic, partition, from_start):
+    first, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), 20)
+    if from_start is not None and first != from_start:
+        raise brokers.Failure(f"{topic}, partition {partition} starts at {first}")
+    # What retention takes while it is read is read no more; a compacted log may end before its end.
+    consumer.assign([TopicPartition(topic, partition, first)])
+    log, position = [], first
     deadline = time.monotonic() + 120
-    while len(log) < end:
-        log += [parsed(message) for message in consumer.consume(10_000, 0.5) if message.error() is None]
+    while position < end:
+        for message in consumer.consume(10_000, 0.5):
+            if message.error() is None:
+                log.append(parsed(message))
+        position = max([position, *(at.offset for at in consumer.position([TopicPartition(topic, partition)]))])
         if time.monotonic() > deadline:
-            raise brokers.Failure(f"partition {partition}: {len(log)} of {end} records read in 120 s")
-    return log
+            raise brokers.Failure(f"{topic}, partition {partition}: read up to {position} of {end} in 120 s")
+    return first, end, log

@@ -1,8 +1,10 @@
 """kill -9 under load, again and again, and not one acknowledged record lost, doubled, moved or out of order.
 
 Two idempotent producers (librdkafka, acks=all) write to 12 partitions with small segments while the broker is killed at
-random moments and started again; a consumer follows all the while. After the last cycle the whole log is read and every
-promise checked (see checker.py). Each cycle prints how long the broker took to answer again and to acknowledge again.
+random moments and started again; a consumer follows all the while. So do the two members of a consumer group, which commit;
+after each start the broker must have what it acknowledged, and the group must commit again. Two more producers write to a
+topic of which little is retained and to a compacted one. After the last cycle the logs are read and every promise checked (see
+checker.py). Each cycle prints how long the broker took to answer again, to acknowledge again and to take commits again.
 
     kill9.py [--cycles N] [--broker ringmain|kafka] [--binary PATH] [--seed N] [--must-fail] [--self-test]
 
@@ -19,13 +21,28 @@ import time
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent / "harness")]
 import brokers  # noqa: E402
 import checker  # noqa: E402
-from clients import ACK_DEADLINE_S, PARTITIONS, RECONNECT, TOPIC, Follower, Load, read_all  # noqa: E402
+from clients import (  # noqa: E402
+    ACK_DEADLINE_S, COMPACTED, COMPACTED_KEYS, COMPACTED_PARTITIONS, PARTITIONS, RECONNECT, RETAINED, RETAINED_PARTITIONS,
+    SIDE_RECORDS_PER_S, TOPIC, Follower, Load, read_all)
+from committer import MEMBERS, Commits, Committer  # noqa: E402
 from confluent_kafka import KafkaException  # noqa: E402
 from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
 
 PRODUCERS = 2
 RUN_S = (0.15, 1.4)  # how long a broker lives once it acknowledges
 SHOWN_MAX = 20
+MAINTENANCE_S = 60  # after the last cycle, until retention and compaction have removed something
+SETTINGS = {  # of the broker, so that retention and compaction run all the while
+    "ringmain": ("log.retention.check.interval.ms=100", "log.cleaner.backoff.ms=100",
+                 "log.segment.delete.delay.ms=100"),
+    "kafka": ("log.retention.check.interval.ms=100", "log.cleaner.backoff.ms=100"),
+}
+SEGMENTS = {"segment.bytes": str(1 << 20)}
+TOPICS = [
+    (TOPIC, PARTITIONS, SEGMENTS),
+    (RETAINED, RETAINED_PARTITIONS, SEGMENTS | {"retention.bytes": str(1 << 20)}),
+    (COMPACTED, COMPACTED_PARTITIONS, SEGMENTS | {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01"}),
+]
 
 
 class Campaign:
@@ -36,13 +53,18 @@ class Campaign:
         self.rng = rng
         self.tally = tally
         self.loads = [Load(broker.bootstrap, number) for number in range(PRODUCERS)]
+        self.retained = Load(broker.bootstrap, PRODUCERS, RETAINED, RETAINED_PARTITIONS, SIDE_RECORDS_PER_S)
+        self.compacted = Load(broker.bootstrap, PRODUCERS + 1, COMPACTED, COMPACTED_PARTITIONS, SIDE_RECORDS_PER_S)
         self.follower = Follower(broker.bootstrap)
+        self.commits = Commits(broker.bootstrap)
+        self.members = [Committer(broker.bootstrap, number, self.commits) for number in range(MEMBERS)]
         self.times = []
+        self.commits_again = []
         self.broken = []  # promises about records
         self.trouble = []  # what kept the run from its end: the broker does not come up, or not in time
 
     def clients(self):
-        return [*self.loads, self.follower]
+        return [*self.loads, self.retained, self.compacted, self.follower, *self.members]
 
     def faults(self):
         return [fault for client in self.clients() for fault in client.faults()]
@@ -53,8 +75,9 @@ class Campaign:
             client.start()
         try:
             self.wait_for_acks(100, "before the first cycle")
+            self.commits.wait_for_more("before the first cycle")
             for number in range(1, cycles + 1):
-                if self.faults():
+                if self.faults() or self.broken:
                     break
                 self.cycle(number)
         except brokers.Failure as failure:
@@ -63,12 +86,32 @@ class Campaign:
             self.trouble += client.finish()
         self.broken += self.faults()
         try:
-            logs = read_all(self.broker.bootstrap)
+            logs = [log for _, _, log in read_all(self.broker.bootstrap)]
+            self.broken += self.commits.lost("in the end")
+            self.broken += self.broken_maintenance()
         except (brokers.Failure, KafkaException) as failure:
-            self.trouble.append(f"the log cannot be read: {failure}")
+            self.trouble.append(f"the logs cannot be read: {failure}")
         else:
             self.broken += self.broken_promises(logs)
             self.report(logs)
+
+    def broken_maintenance(self):
+        """What the checker has to say of the topics of which records are removed. That none are is trouble."""
+        deadline = time.monotonic() + MAINTENANCE_S
+        while True:
+            retained = read_all(self.broker.bootstrap, RETAINED, RETAINED_PARTITIONS, None)
+            compacted = read_all(self.broker.bootstrap, COMPACTED, COMPACTED_PARTITIONS, None)
+            removed = [start for start, _, _ in retained] + [end - len(log) for _, end, log in compacted]
+            if all(removed):
+                break
+            if time.monotonic() > deadline:
+                raise brokers.Failure(f"retention and compaction have removed {removed} records in {MAINTENANCE_S} s")
+            time.sleep(0.2)
+        print(f"removed by retention and compaction, by partition: {removed}; {self.commits.count} offsets committed", flush=True)
+        broken = [f"{RETAINED}, partition {partition}: {each}" for partition, (start, end, log) in enumerate(retained)
+                  for each in checker.check_retained(self.retained.acks[partition], start, end, log)]
+        return broken + [f"{COMPACTED}, partition {partition}: {each}" for partition, (start, _, log) in enumerate(compacted)
+                         for each in checker.check_compacted(self.compacted.acks[partition], start, log, COMPACTED_KEYS)]
 
     def cycle(self, number):
         """Lets it run, kills it, starts it, and waits for the first new acknowledgements."""
@@ -80,9 +123,13 @@ class Campaign:
         if not self.wait_for_acks(1, f"cycle {number}"):
             return
         self.times.append((listening, time.monotonic() - began))
+        self.broken += self.commits.lost(f"cycle {number}")
+        self.commits.wait_for_more(f"cycle {number}")
+        self.commits_again.append(time.monotonic() - began)
         self.tally.passed += 1
         print(f"cycle {number}: killed after {acked} acknowledged; answers after {listening * 1000:.0f} ms, "
-              f"acknowledges after {self.times[-1][1] * 1000:.0f} ms", flush=True)
+              f"acknowledges after {self.times[-1][1] * 1000:.0f} ms, commits after {self.commits_again[-1] * 1000:.0f} ms",
+              flush=True)
 
     def wait_for_acks(self, more, what):
         """Waits until every producer has had `more` acknowledgements from now on; False as soon as a client gave up."""
@@ -109,16 +156,18 @@ class Campaign:
         acked = sum(len(acks) for load in self.loads for acks in load.acks)
         served, stored = sum(map(len, self.follower.served)), sum(map(len, logs))
         print(f"{acked} acknowledged, {stored} in the log, {served} served while it ran", flush=True)
-        for name, column in (("answers", 0), ("acknowledges", 1)):
-            sorted_ms = sorted(time[column] * 1000 for time in self.times)
+        answers, acknowledges = [time[0] for time in self.times], [time[1] for time in self.times]
+        for name, times in (("answers", answers), ("acknowledges", acknowledges), ("commits", self.commits_again)):
+            sorted_ms = sorted(time * 1000 for time in times)
             if sorted_ms:
                 print(f"{name} again: median {sorted_ms[len(sorted_ms) // 2]:.0f} ms, max {sorted_ms[-1]:.0f} ms", flush=True)
 
 
-def create_topic(bootstrap):
+def create_topics(bootstrap):
     admin = AdminClient(RECONNECT | {"bootstrap.servers": bootstrap})
-    topic = NewTopic(TOPIC, PARTITIONS, 1, config={"segment.bytes": str(1 << 20)})
-    admin.create_topics([topic], operation_timeout=30)[TOPIC].result(30)
+    topics = [NewTopic(name, partitions, 1, config=config) for name, partitions, config in TOPICS]
+    for created in admin.create_topics(topics, operation_timeout=30).values():
+        created.result(30)
 
 
 def verdict(campaign, options):
@@ -155,10 +204,11 @@ def main():
     tally.passed += checker.self_test()
     if options.self_test:
         return tally.finish()
-    broker = brokers.Kafka(21_392) if options.broker == "kafka" else \
-        brokers.Ringmain(21_492, shards=2, binary=options.binary)
+    settings = SETTINGS[options.broker]
+    broker = brokers.Kafka(21_392, settings=settings) if options.broker == "kafka" else \
+        brokers.Ringmain(21_492, shards=2, settings=settings, binary=options.binary)
     with broker:
-        create_topic(broker.bootstrap)
+        create_topics(broker.bootstrap)
         campaign = Campaign(broker, random.Random(options.seed), tally)
         campaign.run(options.cycles)
         verdict(campaign, options)

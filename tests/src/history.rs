@@ -10,11 +10,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::attendance::Attendance;
 use crate::client::TopicName;
 use crate::payload::RecordName;
 
 /// A topic as the workload means it: a name that is created again is another topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Topic(pub u32);
 
 /// A partition of such a topic.
@@ -217,6 +218,64 @@ pub enum Event {
         /// When it was asked.
         since: Moment,
     },
+    /// Somebody belongs to a consumer group from here on, whether it is in it at the moment or not.
+    Enrolled {
+        /// The group.
+        consumer_group: ConsumerGroup,
+        /// The actor.
+        member: u32,
+        /// The group's topic.
+        topic: Topic,
+        /// Its partitions.
+        partitions: i32,
+    },
+    /// It never comes back: the others have to do without it.
+    Dismissed {
+        /// The group.
+        consumer_group: ConsumerGroup,
+        /// The actor.
+        member: u32,
+    },
+    /// A member was told of partitions that are its own from here on, beside those it has.
+    Owns {
+        /// The group.
+        consumer_group: ConsumerGroup,
+        /// The member id.
+        owner: String,
+        /// Partitions of the group's topic.
+        partitions: Vec<i32>,
+    },
+    /// A member gives partitions up, and says so next.
+    Releases {
+        /// The group.
+        consumer_group: ConsumerGroup,
+        /// The member id.
+        owner: String,
+        /// Partitions of the group's topic.
+        partitions: Vec<i32>,
+    },
+    /// The coordinator took a member for one that owns these partitions.
+    Confirmed {
+        /// The group.
+        consumer_group: ConsumerGroup,
+        /// The member id.
+        owner: String,
+        /// Partitions of the group's topic.
+        partitions: Vec<i32>,
+        /// When it was asked.
+        since: Moment,
+    },
+    /// A member has committed in all of its partitions, and was told that it is still in.
+    Worked {
+        /// The group.
+        consumer_group: ConsumerGroup,
+        /// The actor.
+        member: u32,
+        /// Generation, or member epoch.
+        generation: i32,
+        /// All of its partitions.
+        partitions: Vec<i32>,
+    },
     /// A topic was created, to the knowledge of its creator.
     Created(Topic),
     /// Deleting a topic begins: from here on its data may be gone.
@@ -255,6 +314,8 @@ pub struct History {
     pub retained: BTreeMap<Topic, Retention>,
     /// Topics of which only the last record of each key has to stay.
     pub compacted: BTreeSet<Topic>,
+    /// Which consumer groups have come to rest.
+    pub attendance: Attendance,
     /// Whether producers should come to an end.
     pub closing: bool,
     next_name: u32,
@@ -269,6 +330,7 @@ impl History {
 
     /// Adds an event.
     pub fn push(&mut self, event: Event) {
+        self.attendance.note(&event);
         self.events.push(event);
     }
 

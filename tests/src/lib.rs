@@ -5,6 +5,7 @@
 //! the clients saw becomes a [history], and the [checkers] say what is wrong with it. The map of this
 //! room is in its README.
 
+pub mod attendance;
 pub mod campaign;
 pub mod checkers;
 pub mod client;

@@ -91,6 +91,10 @@ impl Product {
             ("offsets.topic.num.partitions", "3"),
             ("group.min.session.timeout.ms", "500"),
             ("group.initial.rebalance.delay.ms", "200"),
+            ("group.consumer.min.session.timeout.ms", "500"),
+            ("group.consumer.session.timeout.ms", "1500"),
+            ("group.consumer.min.heartbeat.interval.ms", "100"),
+            ("group.consumer.heartbeat.interval.ms", "300"),
         ] {
             file.insert(key.to_owned(), value.to_owned());
         }

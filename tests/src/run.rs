@@ -40,8 +40,8 @@ pub struct RunOptions {
     pub broker: MakeBroker,
     /// Whether it can be ordered to stop.
     pub orderly: bool,
-    /// Whether it serves consumer groups.
-    pub consumer_groups: bool,
+    /// Whether it coordinates consumer groups.
+    pub has_groups: bool,
     /// Its machine.
     pub machine: NodeOptions,
 }
@@ -182,7 +182,7 @@ impl Script {
     pub(crate) fn new(options: &RunOptions) -> Self {
         let random = Random::new(options.seed);
         let mut plan = Plan::draw(options.size, &mut random.fork(PLAN));
-        if !options.consumer_groups {
+        if !options.has_groups {
             plan.members.clear();
         }
         Self {
@@ -280,9 +280,8 @@ impl RunOptions {
     pub fn of(seed: u64, weather: Weather, product: Product) -> Self {
         let machine = product.machine();
         let broker = product.make();
-        let (orderly, consumer_groups) = (true, true);
-        let (size, trace_text) = (Size::Usual, false);
-        Self { seed, weather, size, trace_text, broker, orderly, consumer_groups, machine }
+        let (size, trace_text, orderly, has_groups) = (Size::Usual, false, true, true);
+        Self { seed, weather, size, trace_text, broker, orderly, has_groups, machine }
     }
 }
 

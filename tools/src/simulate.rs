@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     /// Write what the clients of a single run saw to this file.
     #[arg(long, value_name = "FILE", requires = "seed")]
     events: Option<PathBuf>,
-    /// A bug on purpose (ack-before-submit, missing-flush): the run succeeds when it is found, by a
+    /// A bug on purpose, by name (an unknown one lists them): the run succeeds when it is found, by a
     /// seed that breaks no promise without it.
     #[cfg(feature = "planted-bugs")]
     #[arg(long, value_name = "NAME")]

@@ -1,13 +1,14 @@
-//! Bugs on purpose, each of the kind that a durable log must never have.
+//! Bugs on purpose, each of the kind that a durable log, or what is built on it, must never have.
 //!
 //! A test harness that never fails says nothing. These are compiled in with the feature
 //! `planted-bugs` alone, are off until they are named, and must be found: by the store's own crash
-//! tests, by `ringmain simulate --planted` and, where a process is enough, by `kill -9`.
+//! tests, by `ringmain simulate --planted` and, where a process is enough, by `kill -9`. Those of the
+//! rooms above stand here too, so that there is one list of names.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Which bugs are planted in a journal and what it is told; none by default.
+/// Which bugs are planted; none by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Planted {
     /// Acknowledge what was pushed, before it is on its way.
@@ -18,17 +19,37 @@ pub struct Planted {
     pub unjournaled_start: bool,
     /// Let compacted segments take the place of others before they are synced.
     pub unsynced_swap: bool,
+    /// Let a generation of a consumer group give one member's partitions to another one too.
+    pub double_owner: bool,
+    /// Let a member of a KIP-848 group have partitions that another one has not given up.
+    pub unreleased_owner: bool,
+    /// Answer OffsetCommit before its records are durable.
+    pub ack_commit_before_append: bool,
+    /// Never miss a member of a consumer group that is not heard of any more.
+    pub stuck_rebalance: bool,
 }
 
 const ACK_BEFORE_SUBMIT: &str = "ack-before-submit";
 const MISSING_FLUSH: &str = "missing-flush";
 const UNJOURNALED_START: &str = "unjournaled-start";
 const UNSYNCED_SWAP: &str = "unsynced-swap";
+const DOUBLE_OWNER: &str = "double-owner";
+const UNRELEASED_OWNER: &str = "unreleased-owner";
+const ACK_COMMIT_BEFORE_APPEND: &str = "ack-commit-before-append";
+const STUCK_REBALANCE: &str = "stuck-rebalance";
 
 impl Planted {
     /// The bugs by name.
-    pub const NAMES: [&str; 4] =
-        [ACK_BEFORE_SUBMIT, MISSING_FLUSH, UNJOURNALED_START, UNSYNCED_SWAP];
+    pub const NAMES: [&str; 8] = [
+        ACK_BEFORE_SUBMIT,
+        MISSING_FLUSH,
+        UNJOURNALED_START,
+        UNSYNCED_SWAP,
+        DOUBLE_OWNER,
+        UNRELEASED_OWNER,
+        ACK_COMMIT_BEFORE_APPEND,
+        STUCK_REBALANCE,
+    ];
 
     /// Whether any bug is planted.
     #[must_use]
@@ -45,6 +66,10 @@ impl fmt::Display for Planted {
             (self.missing_flush, MISSING_FLUSH),
             (self.unjournaled_start, UNJOURNALED_START),
             (self.unsynced_swap, UNSYNCED_SWAP),
+            (self.double_owner, DOUBLE_OWNER),
+            (self.unreleased_owner, UNRELEASED_OWNER),
+            (self.ack_commit_before_append, ACK_COMMIT_BEFORE_APPEND),
+            (self.stuck_rebalance, STUCK_REBALANCE),
         ];
         let names: Vec<&str> = named.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
         f.write_str(if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }.as_str())
@@ -66,6 +91,12 @@ impl FromStr for Planted {
             MISSING_FLUSH => Ok(Self { missing_flush: true, ..Self::default() }),
             UNJOURNALED_START => Ok(Self { unjournaled_start: true, ..Self::default() }),
             UNSYNCED_SWAP => Ok(Self { unsynced_swap: true, ..Self::default() }),
+            DOUBLE_OWNER => Ok(Self { double_owner: true, ..Self::default() }),
+            UNRELEASED_OWNER => Ok(Self { unreleased_owner: true, ..Self::default() }),
+            ACK_COMMIT_BEFORE_APPEND => {
+                Ok(Self { ack_commit_before_append: true, ..Self::default() })
+            }
+            STUCK_REBALANCE => Ok(Self { stuck_rebalance: true, ..Self::default() }),
             _ => Err(UnknownBug(name.to_owned())),
         }
     }

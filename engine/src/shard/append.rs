@@ -102,6 +102,15 @@ impl Store {
         }
     }
 
+    /// Whether the batch is in the partition's log, as far as that remembers its producer: an append of
+    /// it is answered at once with where it lies, whoever waits for room.
+    #[must_use]
+    pub fn knows_batch(&self, id: PartitionId, info: &BatchInfo) -> bool {
+        let slots = self.inner.slots.borrow();
+        let verdict = slots.get(&id).map(|slot| slot.log.verdict(info));
+        matches!(verdict, Some(Ok(Verdict::Duplicate(_))))
+    }
+
     /// Whether an append of `bytes` to the partition would be taken right now.
     #[must_use]
     pub fn has_room(&self, id: PartitionId, bytes: usize) -> bool {
@@ -122,14 +131,14 @@ impl Inner {
         }
         let slots = self.slots.borrow();
         let slot = slots.get(&id).ok_or(AppendError::UnknownPartition(id))?;
-        if slot.has_waiters() {
+        match slot.log.verdict(info) {
+            // It is in the log and needs no room, whoever waits for some.
+            Ok(Verdict::Duplicate(known)) => Ok(Some(slot.log.answer_duplicate(&known))),
             // What waits comes first, so the producer's state is not what it will be.
-            return Ok(None);
+            _ if slot.has_waiters() => Ok(None),
+            Ok(Verdict::Append) => Ok(None),
+            Err(error) => Err(error),
         }
-        Ok(match slot.log.verdict(info)? {
-            Verdict::Append => None,
-            Verdict::Duplicate(known) => Some(slot.log.answer_duplicate(&known)),
-        })
     }
 
     fn check_open(&self) -> Result<(), AppendError> {

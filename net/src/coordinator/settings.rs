@@ -47,6 +47,9 @@ pub struct GroupSettings {
     pub writes_in_flight_max: usize,
     /// [`Limits::group_deletion_batch_bytes`].
     pub deletion_batch_bytes: usize,
+    /// Bugs on purpose.
+    #[cfg(feature = "planted-bugs")]
+    pub planted: engine::journal::Planted,
 }
 
 impl GroupSettings {
@@ -83,6 +86,8 @@ impl GroupSettings {
             offsets_per_group_max: limits.offsets_per_consumer_group_max as usize,
             writes_in_flight_max: limits.group_writes_in_flight_max as usize,
             deletion_batch_bytes: limits.group_deletion_batch_bytes as usize,
+            #[cfg(feature = "planted-bugs")]
+            planted: engine::journal::Planted::default(),
         }
     }
 }

@@ -55,7 +55,7 @@ pub struct NodeConfig {
     pub endpoints: Vec<Endpoint>,
     /// Configuration and limits.
     pub settings: Arc<Settings>,
-    /// Bugs on purpose, in the journals of records.
+    /// Bugs on purpose, in the journals of records and in the coordinators of groups.
     #[cfg(feature = "planted-bugs")]
     pub planted: engine::journal::Planted,
 }

@@ -364,11 +364,17 @@ fn conn_limits(config: &NodeConfig) -> ConnLimits {
 
 fn coordinator_config(config: &NodeConfig) -> CoordinatorConfig {
     let (limits, broker) = (&config.settings.limits, &config.settings.broker);
+    #[cfg_attr(not(feature = "planted-bugs"), expect(unused_mut, reason = "bugs are planted"))]
+    let mut groups = GroupSettings::new(broker, limits);
+    #[cfg(feature = "planted-bugs")]
+    {
+        groups.planted = config.planted;
+    }
     CoordinatorConfig {
         node: config.settings.node,
         shard_count: config.shards,
         topic: CONSUMER_OFFSETS,
-        groups: GroupSettings::new(broker, limits),
+        groups,
         load_bytes_max: limits.coordinator_load_bytes,
         batch_bytes_max: OFFSETS_BATCH_BYTES_MAX,
         unwritten_bytes_max: limits.coordinator_unwritten_bytes_max as usize,

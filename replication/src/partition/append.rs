@@ -28,8 +28,10 @@ pub(super) struct Waiting {
 impl Inner {
     pub(super) fn append(self: &Rc<Self>, call: AppendCall, batch: Lent, reply: Reply) {
         let deadline = self.rt.now() + Duration::from_millis(u64::from(call.timeout_ms));
-        let waits = self.state.borrow().queues.contains_key(&call.id);
-        let outcome = if waits {
+        let others_wait = self.state.borrow().queues.contains_key(&call.id);
+        // A batch that is in the log needs no room, and its producer may not be kept waiting: the log
+        // remembers only so many of its batches.
+        let outcome = if others_wait && !self.store.knows_batch(call.id, &call.info) {
             Err(AppendError::NoRoomYet)
         } else {
             match self.admit(&call) {

@@ -1,13 +1,17 @@
-//! Three properties of consumer groups.
+//! Four properties of consumer groups.
 //!
-//! `group-overlap`: within a generation no partition belongs to two members. `lost-commit`: whoever
-//! asks for a committed offset gets the last one that was acknowledged before, or a later one; a commit
-//! whose outcome nobody knows may show or not. (That no member waits forever shows as a world that does
-//! not come to its end.)
+//! `group-overlap`: within a generation of the classic protocol no partition belongs to two members.
+//! `double-owner`: in neither protocol does a partition belong to two members at a time. A member owns
+//! it from when it is told until it gives it up, but for certain only as long as the coordinator goes
+//! on taking it for a member: whoever was taken for dead does not know that it owns nothing any more.
+//! `lost-commit`: whoever asks for a committed offset gets the last one that was acknowledged before,
+//! or a later one; a commit whose outcome nobody knows may show or not. `stuck-group`: after the last
+//! fault every group comes to rest ([`Attendance`]).
 
 use std::collections::BTreeMap;
 
 use super::{Facts, Report, Violation};
+use crate::attendance::Attendance;
 use crate::history::{ConsumerGroup, Event, History, Moment, Place};
 
 pub(super) fn overlap(history: &History, _facts: &Facts) -> Vec<Violation> {
@@ -26,6 +30,91 @@ pub(super) fn overlap(history: &History, _facts: &Facts) -> Vec<Violation> {
                 ));
             }
         }
+    }
+    report.done()
+}
+
+/// One member's ownership of one partition.
+#[derive(Debug)]
+struct Tenure<'h> {
+    owner: &'h str,
+    /// When it was told.
+    told: Moment,
+    /// When it last asked and was taken for the owner.
+    confirmed: Option<Moment>,
+    released: bool,
+}
+
+impl Tenure<'_> {
+    /// Whether it still owned the partition when the other one was told of it.
+    fn outlasts(&self, other: &Self) -> bool {
+        self.confirmed.is_some_and(|confirmed| confirmed > other.told)
+    }
+}
+
+type Tenures<'h> = BTreeMap<(ConsumerGroup, i32), Vec<Tenure<'h>>>;
+
+pub(super) fn double_owner(history: &History, _facts: &Facts) -> Vec<Violation> {
+    let mut report = Report::new("double-owner");
+    for ((consumer_group, partition), tenures) in tenures(history) {
+        for (number, later) in tenures.iter().enumerate() {
+            for earlier in &tenures[..number] {
+                let is_other = earlier.owner != later.owner;
+                if is_other && earlier.outlasts(later) && later.outlasts(earlier) {
+                    report.add(format!(
+                        "group {}, partition {partition}: {} had it from {} to {:?} at least, and {} from {} to {:?}",
+                        consumer_group.0,
+                        earlier.owner,
+                        earlier.told,
+                        earlier.confirmed.unwrap_or_default(),
+                        later.owner,
+                        later.told,
+                        later.confirmed.unwrap_or_default(),
+                    ));
+                }
+            }
+        }
+    }
+    report.done()
+}
+
+fn tenures(history: &History) -> Tenures<'_> {
+    let mut tenures = Tenures::new();
+    for (moment, event) in history.events.iter().enumerate() {
+        let (Event::Owns { consumer_group, owner, partitions }
+        | Event::Releases { consumer_group, owner, partitions }
+        | Event::Confirmed { consumer_group, owner, partitions, .. }) = event
+        else {
+            continue;
+        };
+        for partition in partitions {
+            let all = tenures.entry((*consumer_group, *partition)).or_default();
+            if let Event::Owns { .. } = event {
+                all.push(Tenure { owner, told: moment, confirmed: None, released: false });
+                continue;
+            }
+            let mut open = all.iter_mut().rev();
+            let Some(tenure) = open.find(|one| one.owner == owner && !one.released) else {
+                continue;
+            };
+            match event {
+                Event::Confirmed { since, .. } => {
+                    tenure.confirmed = tenure.confirmed.max(Some(*since));
+                }
+                _ => tenure.released = true,
+            }
+        }
+    }
+    tenures
+}
+
+pub(super) fn stuck(history: &History, _facts: &Facts) -> Vec<Violation> {
+    let mut report = Report::new("stuck-group");
+    let mut attendance = Attendance::default();
+    history.events.iter().for_each(|event| attendance.note(event));
+    for (consumer_group, members) in attendance.stuck() {
+        let number = consumer_group.0;
+        report.add(format!("group {number} did not come to rest after the last fault: {members}"));
     }
     report.done()
 }

@@ -22,6 +22,8 @@ mod timestamp_lookup;
 mod topics;
 
 #[cfg(test)]
+mod consumer_group_tests;
+#[cfg(test)]
 mod tests;
 
 pub use facts::Facts;
@@ -95,7 +97,9 @@ pub const CHECKERS: &[Checker] = &[
     timestamp_lookup::check,
     topics::check,
     consumer_groups::overlap,
+    consumer_groups::double_owner,
     consumer_groups::lost_commit,
+    consumer_groups::stuck,
 ];
 
 /// Everything that is wrong with a history.

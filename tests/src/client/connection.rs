@@ -110,8 +110,8 @@ impl Connection {
     }
 
     /// Queues a request now, and waits for its answer: the answer's frame, for
-    /// [`wire::decode_response`]. When no answer comes within `patience`, the connection is given up,
-    /// as Kafka's clients do.
+    /// [`wire::decode_response`]. When no answer comes within `patience` of this call, the connection is
+    /// given up, as Kafka's clients do.
     ///
     /// # Panics
     /// If the request cannot be written in `version`: a mistake of the workload.
@@ -122,6 +122,7 @@ impl Connection {
         patience: Duration,
     ) -> impl Future<Output = Result<Vec<u8>, Lost>> + 'static {
         let inner = self.link.shared.clone();
+        let deadline = inner.rt.now() + patience;
         let correlation = inner.queue(version, request);
         let (sender, receiver) = oneshot();
         if inner.broken.get() {
@@ -130,7 +131,7 @@ impl Connection {
             inner.waiting.borrow_mut().push_back(Waiting { correlation, answer: sender });
         }
         async move {
-            match inner.rt.timeout(patience, receiver).await {
+            match inner.rt.timeout(deadline - inner.rt.now(), receiver).await {
                 Ok(answer) => answer.ok_or(Lost),
                 Err(_) => {
                     inner.fail();

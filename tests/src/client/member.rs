@@ -1,4 +1,5 @@
-//! A member of a consumer group: joining, syncing, staying alive, committing, leaving.
+//! A member of a consumer group of the classic protocol: joining, syncing, staying alive, committing,
+//! leaving. What the consumer protocol has instead of the first three is in `beat`.
 //!
 //! One request at a time on one connection, as Kafka's clients talk to a coordinator. What the answers
 //! mean for the member is the actor's business; here they become values.
@@ -29,7 +30,7 @@ type Result<T> = std::result::Result<T, AdminError>;
 
 /// Versions that a member speaks.
 #[derive(Clone, Copy, Debug)]
-struct Dialect {
+pub(super) struct Dialect {
     join: i16,
     sync: i16,
     heartbeat: i16,
@@ -37,40 +38,17 @@ struct Dialect {
     commit: i16,
     fetch: i16,
     find: i16,
+    /// ConsumerGroupHeartbeat.
+    pub(super) beat: i16,
 }
 
-/// What a JoinGroup brought.
-#[derive(Clone, Debug)]
-pub struct Joined {
-    /// Everybody's member ids, for the leader; else nobody's.
-    pub members: Vec<String>,
-    /// Whether this member leads.
-    pub is_leader: bool,
-}
-
-/// A member, between its first JoinGroup and its last answer.
-pub struct Member {
-    dial: Dial,
-    connection: Option<Connection>,
-    dialect: Dialect,
-    group: String,
-    instance: Option<String>,
-    /// Its id; empty before it has one.
-    pub id: String,
-    /// The generation that it joined; -1 before.
-    pub generation: i32,
-}
-
-impl Member {
-    /// Somebody who may join `group`, as the static member `instance` if it is given.
-    #[must_use]
-    pub fn new(dial: Dial, group: &str, instance: Option<String>) -> Self {
-        let is_static = instance.is_some();
-        let dialect = dial.draw(|random| {
+impl Dialect {
+    fn draw(dial: &Dial, is_static: bool) -> Self {
+        dial.draw(|random| {
             let mut pick = |from: u64, to: u64| random.range(from..to + 1) as i16;
             let oldest =
                 |old: u64, with_instances: u64| if is_static { with_instances } else { old };
-            Dialect {
+            Self {
                 join: pick(oldest(0, 5), 9),
                 sync: pick(oldest(0, 3), 5),
                 heartbeat: pick(oldest(0, 3), 4),
@@ -78,10 +56,54 @@ impl Member {
                 commit: pick(oldest(2, 7), 9),
                 fetch: pick(1, 9),
                 find: pick(0, 5),
+                beat: pick(0, 1),
             }
-        });
+        })
+    }
+}
+
+/// What a JoinGroup brought.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// Everybody's member id and metadata, for the leader; else nobody's.
+    pub members: Vec<(String, Vec<u8>)>,
+    /// Whether this member leads.
+    pub is_leader: bool,
+}
+
+/// A member, between its first JoinGroup and its last answer.
+pub struct Member {
+    pub(super) dial: Dial,
+    connection: Option<Connection>,
+    pub(super) dialect: Dialect,
+    pub(super) group: String,
+    pub(super) instance: Option<String>,
+    /// Whether it speaks the consumer protocol.
+    is_consumer: bool,
+    /// Its id; empty before it has one.
+    pub id: String,
+    /// The generation that it joined, -1 before; in the consumer protocol the member epoch, 0 before.
+    pub generation: i32,
+}
+
+impl Member {
+    /// Somebody who may join `group`, as the static member `instance` if it is given.
+    #[must_use]
+    pub fn new(dial: Dial, group: &str, instance: Option<String>) -> Self {
+        let dialect = Dialect::draw(&dial, instance.is_some());
         let (group, id) = (group.to_owned(), String::new());
-        Self { dial, connection: None, dialect, group, instance, id, generation: -1 }
+        let (connection, is_consumer, generation) = (None, false, -1);
+        Self { dial, connection, dialect, group, instance, is_consumer, id, generation }
+    }
+
+    /// The same, in the consumer protocol (KIP-848).
+    #[must_use]
+    pub fn of_consumer_protocol(dial: Dial, group: &str, instance: Option<String>) -> Self {
+        let mut member = Self::new(dial, group, instance);
+        // The versions that know member epochs.
+        (member.dialect.commit, member.dialect.fetch) = (9, 9);
+        (member.is_consumer, member.generation) = (true, 0);
+        member
     }
 
     /// The client's surroundings.
@@ -99,10 +121,11 @@ impl Member {
 
     /// Forgets who it is.
     pub fn forget(&mut self) {
-        (self.id, self.generation) = (String::new(), -1);
+        self.id = String::new();
+        self.generation = if self.is_consumer { 0 } else { -1 };
     }
 
-    async fn ask<'a, M: Message<'a> + Request>(
+    pub(super) async fn ask<'a, M: Message<'a> + Request>(
         &mut self,
         version: i16,
         request: &M,
@@ -115,7 +138,7 @@ impl Member {
         Ok(connection.call(version, request, patience).await?)
     }
 
-    fn read<'a, M: Message<'a>>(&self, frame: &'a [u8], version: i16) -> Result<M> {
+    pub(super) fn read<'a, M: Message<'a>>(&self, frame: &'a [u8], version: i16) -> Result<M> {
         decode(frame, version).map_err(|Lost| {
             let what = format!("{}: an answer that cannot be read: {frame:02x?}", self.dial.who);
             self.dial.history.misbehaved("answer-malformed", what);
@@ -144,18 +167,17 @@ impl Member {
     ///
     /// # Errors
     /// [`AdminError`]; after `Lost` it may be a member.
-    pub async fn join(&mut self) -> Result<Joined> {
-        match self.join_once().await {
-            Err(AdminError::Code(ErrorCode::MEMBER_ID_REQUIRED)) => self.join_once().await,
+    pub async fn join(&mut self, metadata: &[u8]) -> Result<Joined> {
+        match self.join_once(metadata).await {
+            Err(AdminError::Code(ErrorCode::MEMBER_ID_REQUIRED)) => self.join_once(metadata).await,
             other => other,
         }
     }
 
-    async fn join_once(&mut self) -> Result<Joined> {
+    async fn join_once(&mut self, metadata: &[u8]) -> Result<Joined> {
         let version = self.dialect.join;
         let (group, id, instance) = (self.group.clone(), self.id.clone(), self.instance.clone());
-        let protocol =
-            join_group_request::JoinGroupRequestProtocol { name: "simulated", metadata: b"" };
+        let protocol = join_group_request::JoinGroupRequestProtocol { name: "simulated", metadata };
         let request = JoinGroupRequest {
             group_id: &group,
             session_timeout_ms: SESSION_TIMEOUT.as_millis() as i32,
@@ -180,10 +202,9 @@ impl Member {
         }
         check(answer.error_code)?;
         self.generation = answer.generation_id;
-        Ok(Joined {
-            members: answer.members.iter().map(|member| member.member_id.to_string()).collect(),
-            is_leader: answer.leader == answer.member_id,
-        })
+        let members = answer.members.iter();
+        let members = members.map(|one| (one.member_id.to_string(), one.metadata.to_vec()));
+        Ok(Joined { members: members.collect(), is_leader: answer.leader == answer.member_id })
     }
 
     /// Asks for its assignment; the leader says everybody's.
@@ -294,13 +315,15 @@ impl Member {
     /// [`AdminError`].
     pub async fn committed(&mut self, topic: &str, partitions: &[i32]) -> Result<Vec<(i32, i64)>> {
         let version = self.dialect.fetch;
-        let group = self.group.clone();
+        let (group, id) = (self.group.clone(), self.id.clone());
         let mut request = OffsetFetchRequest::default();
         if version >= 8 {
+            // An administrator is nobody's member.
+            let is_member = self.is_consumer && self.generation > 0;
             request.groups.push(offset_fetch_request::OffsetFetchRequestGroup {
                 group_id: &group,
-                member_id: None,
-                member_epoch: -1,
+                member_id: is_member.then_some(&*id),
+                member_epoch: if is_member { self.generation } else { -1 },
                 topics: Some(vec![offset_fetch_request::OffsetFetchRequestTopics {
                     name: topic,
                     topic_id: [0; 16],
@@ -331,6 +354,6 @@ impl Member {
     }
 }
 
-fn check(code: i16) -> Result<()> {
+pub(super) fn check(code: i16) -> Result<()> {
     if code == 0 { Ok(()) } else { Err(AdminError::Code(ErrorCode(code))) }
 }

@@ -8,6 +8,7 @@
 //! It serves one broker per cluster; finding leaders comes with the second one.
 
 mod admin;
+mod beat;
 mod connection;
 mod consumer;
 mod dial;
@@ -18,6 +19,7 @@ mod request;
 mod session;
 
 pub use admin::{Admin, AdminError, NewTopic};
+pub use beat::Beat;
 pub use connection::{Connection, Lost};
 pub use consumer::{Consumer, FetchOptions, Fetched};
 pub use dial::{Dial, Dialect};

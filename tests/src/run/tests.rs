@@ -13,7 +13,7 @@ fn options(seed: u64, weather: Weather, flaw: Flaw) -> RunOptions {
         trace_text: false,
         broker: toy(flaw),
         orderly: false,
-        consumer_groups: false,
+        has_groups: false,
         machine: NodeOptions::default(),
     }
 }

@@ -1,12 +1,14 @@
-//! The last reading of a partition, from its start to its end: what it finds is what the log holds.
+//! The last reading of a partition, from its start to its end: what it finds is what the log holds. And
+//! of the offsets that groups have committed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::actor::{Actor, FOREVER};
 use super::consume::Reading;
-use crate::client::{Admin, Consumer, FetchOptions, TopicName};
-use crate::history::{Event, Place, Reader, Topic, Wanted};
+use super::member::group_name;
+use crate::client::{Admin, Consumer, FetchOptions, Member, TopicName};
+use crate::history::{ConsumerGroup, Event, Place, Reader, Topic, Wanted};
 
 /// Large bites.
 const OPTIONS: FetchOptions =
@@ -47,11 +49,34 @@ pub(super) async fn read_whole(actor: &mut Actor, topic: Topic, name: &TopicName
     }
 }
 
+/// Asks for the offsets that a group has committed in a topic, however often it takes.
+async fn read_committed(actor: &mut Actor, consumer_group: ConsumerGroup, topic: Topic) {
+    let Some((name, partitions)) = actor.history.lock().topics.get(&topic).cloned() else { return };
+    let partitions: Vec<i32> = (0..partitions).collect();
+    let mut nobody = Member::new(actor.dial(), &group_name(consumer_group), None);
+    let since = actor.history.lock().now();
+    let found = loop {
+        let _ = nobody.find_coordinator().await;
+        match nobody.committed(&name.name, &partitions).await {
+            Ok(found) => break found,
+            Err(_) => nobody.dial().back_off().await,
+        }
+    };
+    for (partition, offset) in found {
+        let place = Place { topic, partition };
+        actor.history.push(Event::CommittedRead { consumer_group, place, offset, since });
+    }
+}
+
 /// Reads everything that is there in the end, and which topics are.
 pub async fn last_read(mut actor: Actor) {
     let topics = actor.history.lock().topics.clone();
     for (topic, (name, partitions)) in &topics {
         read_whole(&mut actor, *topic, name, *partitions).await;
+    }
+    let groups: Vec<_> = actor.history.lock().attendance.groups().collect();
+    for (consumer_group, topic) in groups {
+        read_committed(&mut actor, consumer_group, topic).await;
     }
     let mut admin = Admin::new(actor.dial());
     let Ok(there) = admin.insist(FOREVER, Admin::topics).await else { return };

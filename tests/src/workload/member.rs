@@ -1,20 +1,31 @@
 //! A member of a consumer group that lives a hard life: it joins, takes what it is assigned, commits as
 //! it goes, and now and then leaves, dies without a word, or comes back.
 //!
-//! It reads nothing: other actors judge logs. What it commits are numbers that rise, so that a commit
-//! which is lost, or comes back from the dead, shows.
+//! It reads no records: other actors judge logs. What it commits are numbers that rise, so that a commit
+//! which is lost, or comes back from the dead, shows. How it comes to its partitions is in `classic` and
+//! `consumer`, one for each protocol; what it does with them is here.
+//!
+//! When faults have ended it stays, works in every round, and waits until its group has come to rest;
+//! after [`REST_MAX`] it gives that up, and the checker of `stuck-group` says so.
 
-use std::collections::BTreeMap;
+mod classic;
+mod consumer;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use engine::rt::Monotonic;
 use net::wire::errors::ErrorCode;
 
 use super::actor::{Actor, find};
-use super::plan::{MemberPlan, TopicPlan};
-use crate::client::{Admin, AdminError, Member, SESSION_TIMEOUT};
+use super::plan::{Ending, MemberPlan, Rebalancing, TopicPlan};
+use crate::client::{Admin, AdminError, Member, SESSION_TIMEOUT, TopicName};
 use crate::history::{ConsumerGroup, Event, Place, Topic};
 
 /// Rounds between two signs of life at most.
 const ROUND_MS: std::ops::Range<u64> = 20..400;
+/// Virtual time that a group has to come to rest after the last fault: several sessions and rebalances.
+const REST_MAX: Duration = Duration::from_secs(30);
 
 /// How a life as a member went on.
 enum Turn {
@@ -22,147 +33,153 @@ enum Turn {
     Stays,
     /// Has to join again.
     Rejoins,
-    /// Has to begin anew, without its id.
+    /// Has to begin anew, without what it had.
     Forgets,
 }
 
 pub(super) async fn run(mut actor: Actor, topics: Vec<TopicPlan>, plan: MemberPlan) {
-    let topic = &topics[plan.topic];
+    let (consumer_group, member) = (ConsumerGroup(plan.group), actor.number);
+    let (topic, partitions) = (Topic(plan.topic as u32), topics[plan.topic].partitions);
+    actor.history.push(Event::Enrolled { consumer_group, member, topic, partitions });
     let mut admin = Admin::new(actor.dial());
-    let Some((name, partitions)) = find(&mut admin, &topic.name).await else { return };
+    let Some((name, _)) = find(&mut admin, &topics[plan.topic].name).await else { return };
     drop(admin);
-    let group_name = format!("group-{}", plan.group);
     let instance = plan.is_static.then(|| actor.name.clone());
-    let member = Member::new(actor.dial(), &group_name, instance);
+    let new = match plan.rebalancing {
+        Rebalancing::Consumer => Member::of_consumer_protocol,
+        Rebalancing::Eager | Rebalancing::Cooperative => Member::new,
+    };
+    let member = new(actor.dial(), &group_name(consumer_group), instance);
     let mut life = Life {
-        group: ConsumerGroup(plan.group),
-        topic: Topic(plan.topic as u32),
-        topic_name: name.name,
-        partitions: partitions as i32,
+        group: consumer_group,
+        topic,
+        topic_name: name,
+        partitions,
         member,
-        mine: BTreeMap::new(),
-        was_stable: false,
+        owned: BTreeSet::new(),
+        positions: BTreeMap::new(),
+        rest_until: None,
+        is_over: false,
         plan,
     };
     loop {
-        life.live(&mut actor).await;
-        if actor.closing() && life.was_stable {
-            // Whoever stays makes the others wait for it no longer than a session.
+        match life.plan.rebalancing {
+            Rebalancing::Consumer => life.live_as_consumer(&mut actor).await,
+            Rebalancing::Eager | Rebalancing::Cooperative => life.live_as_classic(&mut actor).await,
+        }
+        if life.is_over || life.is_late(&actor) {
             return;
         }
         actor.pause(&(0..300)).await;
     }
 }
 
+/// What the broker knows a group by.
+pub(super) fn group_name(consumer_group: ConsumerGroup) -> String {
+    format!("group-{}", consumer_group.0)
+}
+
 struct Life {
     plan: MemberPlan,
     group: ConsumerGroup,
     topic: Topic,
-    topic_name: String,
+    topic_name: TopicName,
     partitions: i32,
     member: Member,
-    /// Partitions that it owns, and how far it has come.
-    mine: BTreeMap<i32, i64>,
-    /// Since the world was told to close: joined, synced and heard that it is still in.
-    was_stable: bool,
+    /// Partitions that it owns.
+    owned: BTreeSet<i32>,
+    /// How far it has come in those whose committed offset it has read.
+    positions: BTreeMap<i32, i64>,
+    /// Until when it waits for its group to come to rest, once faults have ended.
+    rest_until: Option<Monotonic>,
+    /// It will not come back.
+    is_over: bool,
 }
 
 impl Life {
-    /// From joining to leaving, dying, or being thrown out.
-    async fn live(&mut self, actor: &mut Actor) {
-        let history = actor.history.clone();
-        match self.enter(actor).await {
-            Ok(()) => {}
-            Err(error) => return self.came_to_grief(actor, error, "entering").await,
+    /// Whether its group had the time to come to rest.
+    fn is_late(&mut self, actor: &Actor) -> bool {
+        if self.rest_until.is_none() && actor.closing() {
+            self.rest_until = Some(actor.rt.now() + REST_MAX);
         }
-        loop {
-            actor.pause(&ROUND_MS).await;
-            let turn = match self.round(actor).await {
-                Ok(()) => {
-                    self.was_stable |= history.lock().closing;
-                    Turn::Stays
-                }
-                Err(error) => self.after(actor, error, "staying"),
-            };
-            match turn {
-                Turn::Stays => {}
-                Turn::Rejoins => return,
-                Turn::Forgets => return self.member.forget(),
-            }
-            if self.was_stable || actor.random.chance(self.plan.leave_per_mille) {
-                let _ = self.member.leave().await;
-                return self.member.forget();
-            }
-            if actor.random.chance(self.plan.die_per_mille) {
-                self.member.disconnect();
-                self.member.forget();
-                let long = SESSION_TIMEOUT.as_millis() as u64 * 2;
-                return actor.pause(&(0..long)).await;
-            }
-        }
+        self.rest_until.is_some_and(|until| actor.rt.now() >= until)
     }
 
-    /// Joins, syncs, and learns how far others came with what it was assigned.
-    async fn enter(&mut self, actor: &mut Actor) -> Result<(), AdminError> {
-        self.mine.clear();
-        self.member.find_coordinator().await?;
-        let joined = self.member.join().await?;
-        let assignments = if joined.is_leader { self.assign(&joined.members) } else { Vec::new() };
-        let assignment = self.member.sync(&assignments).await?;
-        let mine: Vec<i32> = assignment.iter().map(|byte| i32::from(*byte)).collect();
-        let owner = match self.plan.is_static {
-            true => actor.name.clone(),
-            false => self.member.id.clone(),
-        };
-        let (consumer_group, generation) = (self.group, self.member.generation);
-        let partitions = mine.clone();
-        actor.history.push(Event::Assigned { consumer_group, generation, owner, partitions });
-        if mine.is_empty() {
+    /// It was told of partitions that are its own now.
+    fn gain(&mut self, actor: &Actor, partitions: Vec<i32>) {
+        if partitions.is_empty() {
+            return;
+        }
+        self.owned.extend(&partitions);
+        let (consumer_group, owner) = (self.group, self.member.id.clone());
+        actor.history.push(Event::Owns { consumer_group, owner, partitions });
+    }
+
+    /// It gives partitions up.
+    fn release(&mut self, actor: &Actor, partitions: Vec<i32>) {
+        if partitions.is_empty() {
+            return;
+        }
+        for partition in &partitions {
+            self.owned.remove(partition);
+            self.positions.remove(partition);
+        }
+        let (consumer_group, owner) = (self.group, self.member.id.clone());
+        actor.history.push(Event::Releases { consumer_group, owner, partitions });
+    }
+
+    fn release_all(&mut self, actor: &Actor) {
+        self.release(actor, self.owned.iter().copied().collect());
+    }
+
+    /// Learns how far others came with what it owns.
+    async fn catch_up(&mut self, actor: &Actor) -> Result<(), AdminError> {
+        let unread = self.owned.iter().filter(|one| !self.positions.contains_key(one));
+        let unread: Vec<i32> = unread.copied().collect();
+        if unread.is_empty() {
             return Ok(());
         }
-        let since = actor.history.lock().now();
-        let found = self.member.committed(&self.topic_name, &mine).await?;
+        let (consumer_group, since) = (self.group, actor.history.lock().now());
+        let found = self.member.committed(&self.topic_name.name, &unread).await?;
         for (partition, offset) in found {
             let place = Place { topic: self.topic, partition };
             actor.history.push(Event::CommittedRead { consumer_group, place, offset, since });
-            self.mine.insert(partition, offset.max(0));
+            self.positions.insert(partition, offset.max(0));
         }
         Ok(())
     }
 
-    /// The leader's plan: every partition to one member, in turn.
-    fn assign(&self, members: &[String]) -> Vec<(String, Vec<u8>)> {
-        let mut shares: Vec<(String, Vec<u8>)> =
-            members.iter().map(|member| (member.clone(), Vec::new())).collect();
-        for partition in 0..self.partitions {
-            let count = shares.len();
-            shares[partition as usize % count].1.push(partition as u8);
+    /// Goes a little further in each partition, and commits that.
+    async fn work(&mut self, actor: &mut Actor) -> Result<(), AdminError> {
+        for offset in self.positions.values_mut() {
+            *offset += actor.random.range(1..5) as i64;
         }
-        shares
+        self.commit(actor).await
     }
 
-    /// One round of work: a little further in each partition, a commit, a sign of life.
-    async fn round(&mut self, actor: &mut Actor) -> Result<(), AdminError> {
-        if !self.mine.is_empty() && actor.random.chance(700) {
-            for offset in self.mine.values_mut() {
-                *offset += actor.random.range(1..5) as i64;
-            }
-            self.commit(actor).await?;
+    async fn commit(&mut self, actor: &Actor) -> Result<(), AdminError> {
+        if self.positions.is_empty() {
+            return Ok(());
         }
-        self.member.heartbeat().await
-    }
-
-    async fn commit(&mut self, actor: &mut Actor) -> Result<(), AdminError> {
-        let offsets: Vec<(i32, i64)> = self.mine.iter().map(|(p, o)| (*p, *o)).collect();
+        let offsets: Vec<(i32, i64)> = self.positions.iter().map(|(p, o)| (*p, *o)).collect();
         let places = offsets.iter().map(|(partition, offset)| {
             (Place { topic: self.topic, partition: *partition }, *offset)
         });
-        let commit = actor.history.lock().fresh();
+        let (commit, since) = {
+            let mut history = actor.history.lock();
+            (history.fresh(), history.now())
+        };
         let (consumer_group, offsets_of) = (self.group, places.collect());
         actor.history.push(Event::Committing { commit, consumer_group, offsets: offsets_of });
-        let outcome = self.member.commit(&self.topic_name, &offsets).await;
+        let outcome = self.member.commit(&self.topic_name.name, &offsets).await;
         match &outcome {
-            Ok(()) => actor.history.push(Event::Committed { commit }),
+            Ok(()) => {
+                actor.history.push(Event::Committed { commit });
+                // Who commits in a generation of the classic protocol is a member of it.
+                if self.plan.rebalancing != Rebalancing::Consumer {
+                    self.confirm(actor, offsets.iter().map(|(one, _)| *one).collect(), since);
+                }
+            }
             Err(AdminError::Code(code)) if is_certain(*code) => {
                 actor.history.push(Event::NotCommitted { commit });
             }
@@ -172,30 +189,75 @@ impl Life {
         outcome
     }
 
-    async fn came_to_grief(&mut self, actor: &mut Actor, error: AdminError, doing: &str) {
-        if let Turn::Forgets = self.after(actor, error, doing) {
-            self.member.forget();
-        }
-        self.member.dial().back_off().await;
+    /// The coordinator took it for the owner of these partitions.
+    fn confirm(&self, actor: &Actor, partitions: Vec<i32>, since: usize) {
+        let (consumer_group, owner) = (self.group, self.member.id.clone());
+        actor.history.push(Event::Confirmed { consumer_group, owner, partitions, since });
     }
 
-    /// What an error means for a member, in the manner of Kafka's clients.
-    fn after(&mut self, actor: &Actor, error: AdminError, doing: &str) -> Turn {
-        match error {
-            AdminError::Lost => Turn::Rejoins,
-            AdminError::Code(ErrorCode::REBALANCE_IN_PROGRESS) => Turn::Rejoins,
-            AdminError::Code(
-                ErrorCode::ILLEGAL_GENERATION
-                | ErrorCode::UNKNOWN_MEMBER_ID
-                | ErrorCode::FENCED_INSTANCE_ID,
-            ) => Turn::Forgets,
-            AdminError::Code(code) if code.is_retriable() => Turn::Rejoins,
-            AdminError::Code(code) => {
-                let what = format!("{} {doing}: {code}", actor.name);
-                actor.history.misbehaved("unexpected-error", what);
-                Turn::Forgets
-            }
+    /// What comes after a round that went well; whether the life as this member is over. `worked`: it
+    /// has committed in all that it owns, and faults had ended before.
+    async fn after_work(&mut self, actor: &mut Actor, worked: bool) -> bool {
+        if !actor.closing() {
+            return self.leaves_by_chance(actor).await;
         }
+        let (consumer_group, member) = (self.group, actor.number);
+        if self.plan.ending == Ending::Stays {
+            if worked {
+                let generation = self.member.generation;
+                let partitions = self.owned.iter().copied().collect();
+                let event = Event::Worked { consumer_group, member, generation, partitions };
+                actor.history.push(event);
+            }
+            let has_rested = actor.history.lock().attendance.has_rested(self.group);
+            if has_rested || self.is_late(actor) {
+                self.leave(actor, true).await;
+                self.is_over = true;
+            }
+            return self.is_over;
+        }
+        match self.plan.ending {
+            Ending::Leaves => self.leave(actor, true).await,
+            _ => self.die(actor),
+        }
+        actor.history.push(Event::Dismissed { consumer_group, member });
+        self.is_over = true;
+        true
+    }
+
+    async fn leaves_by_chance(&mut self, actor: &mut Actor) -> bool {
+        if actor.random.chance(self.plan.leave_per_mille) {
+            let for_good = actor.random.chance(500);
+            self.leave(actor, for_good).await;
+            return true;
+        }
+        if actor.random.chance(self.plan.die_per_mille) {
+            self.die(actor);
+            let long = SESSION_TIMEOUT.as_millis() as u64 * 2;
+            actor.pause(&(0..long)).await;
+            return true;
+        }
+        false
+    }
+
+    async fn leave(&mut self, actor: &Actor, for_good: bool) {
+        self.release_all(actor);
+        let _ = match self.plan.rebalancing {
+            Rebalancing::Consumer => self.member.beat_goodbye(for_good).await,
+            Rebalancing::Eager | Rebalancing::Cooperative => self.member.leave().await,
+        };
+        self.member.forget();
+    }
+
+    fn die(&mut self, actor: &Actor) {
+        self.release_all(actor);
+        self.member.disconnect();
+        self.member.forget();
+    }
+
+    fn misbehaved(&self, actor: &Actor, doing: &str, code: ErrorCode) {
+        let what = format!("{} {doing}: {code}", actor.name);
+        actor.history.misbehaved("unexpected-error", what);
     }
 }
 
@@ -209,5 +271,7 @@ fn is_certain(code: ErrorCode) -> bool {
             | ErrorCode::FENCED_INSTANCE_ID
             | ErrorCode::REBALANCE_IN_PROGRESS
             | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
+            | ErrorCode::STALE_MEMBER_EPOCH
+            | ErrorCode::GROUP_ID_NOT_FOUND
     )
 }

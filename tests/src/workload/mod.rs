@@ -15,4 +15,7 @@ mod plan;
 
 pub use actor::{Actor, client_main};
 pub use last_read::last_read;
-pub use plan::{Batches, ChurnPlan, ConsumerPlan, MemberPlan, Plan, ProducerPlan, Size, TopicPlan};
+pub use plan::{
+    Batches, ChurnPlan, ConsumerPlan, Ending, MemberPlan, Plan, ProducerPlan, Rebalancing, Size,
+    TopicPlan,
+};

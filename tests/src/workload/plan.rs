@@ -100,6 +100,28 @@ pub struct ChurnPlan {
     pub shape: Batches,
 }
 
+/// How the members of a group agree on who owns what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rebalancing {
+    /// By generations; everybody gives up everything before each.
+    Eager,
+    /// By generations; who keeps a partition goes on with it (KIP-429).
+    Cooperative,
+    /// By the coordinator, member by member (KIP-848).
+    Consumer,
+}
+
+/// What a member does once faults have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It stays until its group has come to rest.
+    Stays,
+    /// It leaves at once.
+    Leaves,
+    /// It dies without a word, and never comes back.
+    Vanishes,
+}
+
 /// A member of a consumer group.
 #[derive(Clone, Debug)]
 pub struct MemberPlan {
@@ -107,12 +129,16 @@ pub struct MemberPlan {
     pub group: u32,
     /// The group's topic, by index in the plan.
     pub topic: usize,
+    /// How its group rebalances.
+    pub rebalancing: Rebalancing,
     /// It has a name of its own (`group.instance.id`).
     pub is_static: bool,
     /// It leaves in so many of a thousand rounds.
     pub leave_per_mille: u32,
     /// It dies without a word in so many of a thousand rounds.
     pub die_per_mille: u32,
+    /// What it does in the end.
+    pub ending: Ending,
 }
 
 /// Everything that the clients of one world do.
@@ -287,20 +313,30 @@ fn draw_consumer(topics: &[TopicPlan], random: &mut Random) -> ConsumerPlan {
     }
 }
 
-/// None in half of the worlds, else one or two groups of one to four members.
+/// None in a third of the worlds, else one or two groups of one to four members, of which one stays to
+/// the end.
 fn draw_members(topics: &[TopicPlan], random: &mut Random) -> Vec<MemberPlan> {
-    let groups = if random.chance(500) { 0 } else { 1 + random.index(2) as u32 };
+    let groups = if random.chance(333) { 0 } else { 1 + random.index(2) as u32 };
     let mut members = Vec::new();
     for group in 0..groups {
         let topic = random.index(topics.len());
         let statics = if random.chance(400) { 500 } else { 0 };
-        for _ in 0..1 + random.index(4) {
+        let rebalancing = [Rebalancing::Eager, Rebalancing::Cooperative, Rebalancing::Consumer];
+        let rebalancing = rebalancing[random.index(3)];
+        for number in 0..1 + random.index(4) {
+            let ending = if number == 0 { 4 } else { random.index(6) };
             members.push(MemberPlan {
                 group,
                 topic,
+                rebalancing,
                 is_static: random.chance(statics),
                 leave_per_mille: if random.chance(500) { 0 } else { 40 },
                 die_per_mille: if random.chance(500) { 0 } else { 40 },
+                ending: match ending {
+                    0 => Ending::Leaves,
+                    1 => Ending::Vanishes,
+                    _ => Ending::Stays,
+                },
             });
         }
     }

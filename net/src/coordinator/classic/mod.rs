@@ -278,6 +278,10 @@ impl ClassicGroup {
         let timer = Timer::Session { group: Arc::clone(&self.id), member: Arc::clone(id) };
         let member = self.members.get_mut(id).expect("the caller knows the member");
         turn.timers.cancel(member.session.take());
+        #[cfg(feature = "planted-bugs")]
+        if turn.settings.planted.stuck_rebalance {
+            return;
+        }
         member.session = Some(turn.set(after, timer));
     }
 

@@ -114,6 +114,12 @@ impl ClassicGroup {
         for (id, member) in &mut self.members {
             member.assignment = assignments.get(id).cloned().unwrap_or_default();
         }
+        #[cfg(feature = "planted-bugs")]
+        if turn.settings.planted.double_owner {
+            let first = self.members.values().next().map(|member| member.assignment.clone());
+            let mut last = self.members.values_mut().next_back();
+            last.iter_mut().for_each(|last| last.assignment = first.clone().unwrap_or_default());
+        }
         self.move_to(State::Stable, turn);
         let waiting: Vec<Arc<str>> = self.who_waits_for_sync();
         for id in waiting {

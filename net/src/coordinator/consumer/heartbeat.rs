@@ -81,6 +81,8 @@ impl<'a> Draft<'a> {
             self.assign(around);
         }
         let now = self.reconcile(&id, call)?;
+        #[cfg(feature = "planted-bugs")]
+        let now = if around.settings.planted.unreleased_owner { self.grab(&id) } else { now };
         let is_full = call.member_epoch == 0
             || (call.rebalance_timeout_ms.is_some()
                 && (call.topics.is_some() || call.regex.is_some())
@@ -260,6 +262,23 @@ impl<'a> Draft<'a> {
             self.push(Change::Current(Arc::clone(id), Some(Arc::clone(&next))));
         }
         Ok(next)
+    }
+
+    /// The member has all that it shall have, whoever has it.
+    #[cfg(feature = "planted-bugs")]
+    fn grab(&mut self, id: &Arc<str>) -> Arc<Current> {
+        let mut next = (*self.state.members[id].current).clone();
+        if next.state == MemberState::UnreleasedPartitions {
+            let target = self.state.targets.get(id).cloned().unwrap_or_default();
+            let epoch = next.epoch;
+            let with_epoch = |partitions: &BTreeSet<i32>| {
+                partitions.iter().map(|partition| (*partition, epoch)).collect()
+            };
+            next.assigned = target.iter().map(|(id, set)| (*id, with_epoch(set))).collect();
+            next.state = MemberState::Stable;
+            self.push(Change::Current(Arc::clone(id), Some(Arc::new(next.clone()))));
+        }
+        Arc::new(next)
     }
 
     /// A member leaves for good, or a static one for a while.

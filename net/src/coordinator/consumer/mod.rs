@@ -111,6 +111,10 @@ impl ConsumerGroup {
     /// The member was heard of: its session begins anew.
     pub(crate) fn heard_of(&mut self, id: &Arc<str>, turn: &mut Turn<'_>) {
         turn.timers.cancel(self.sessions.remove(id));
+        #[cfg(feature = "planted-bugs")]
+        if turn.settings.planted.stuck_rebalance {
+            return;
+        }
         let timer = Timer::Silence { group: Arc::clone(&self.id), member: Arc::clone(id) };
         let after = turn.settings.consumer_session_timeout;
         self.sessions.insert(Arc::clone(id), turn.set(after, timer));

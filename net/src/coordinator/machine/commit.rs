@@ -143,6 +143,13 @@ impl Coordinator {
             self.offsets.open(&key, value);
             offsets.push(key);
         }
+        #[cfg(feature = "planted-bugs")]
+        if self.settings.planted.ack_commit_before_append {
+            out.push(Effect::Answer(ticket, reply));
+            let open = OpenWrite { offsets, ..OpenWrite::default() };
+            turn!(self, now, out).write(changes.records, open);
+            return;
+        }
         let open = OpenWrite { offsets, answer: Some((ticket, reply)), ..OpenWrite::default() };
         turn!(self, now, out).write(changes.records, open);
     }

@@ -89,6 +89,30 @@ fn a_repeated_batch_is_answered_with_its_first_offset() {
     });
 }
 
+/// A batch that is in the log needs no room. Behind a full partition its repetition once was refused, or
+/// timed out, until its producer had written so many more that the log had forgotten it.
+#[test]
+fn a_repeated_batch_does_not_wait_for_room() {
+    run(12, async |rt| {
+        let limits = Limits {
+            appends_waiting_per_shard_max: 1,
+            unwritten_bytes_max: 2 << 20,
+            ..Limits::DEFAULT
+        };
+        let broker = Broker::start_with(&rt, limits).await;
+        let id = broker.create("orders", &[]).await;
+        let repeated = produced_batch(7, 0, 0, "a");
+        let first = broker.send(id, &repeated, Acks::All, 1000).await.unwrap();
+        let large = "x".repeat(60_000);
+        let filling: Vec<_> =
+            (0..60).map(|_| broker.send(id, &batch(&[&large]), Acks::All, 60_000)).collect();
+        let again = broker.send(id, &repeated, Acks::All, 1000);
+        let outcomes = join_all(filling).await;
+        assert!(outcomes.contains(&Err(PartitionError::Busy)), "the partition was full");
+        assert_eq!(again.await, Ok(first));
+    });
+}
+
 #[test]
 fn log_append_time_is_the_brokers() {
     run(7, async |rt| {
