@@ -251,8 +251,7 @@ def main():
     wanted = ["confluent-kafka"] if options.plant else options.client
     clients = [client for client in members.ALL if not wanted or client.name in wanted]
     found = brokers.Tally() if options.plant else tally
-    settings = SETTINGS + (CONSUMER_SETTINGS if options.broker == "kafka" else [])
-    with brokers.broker(options.broker, settings) as broker:
+    with brokers.broker(options.broker, SETTINGS + CONSUMER_SETTINGS) as broker:
         run_all(broker.bootstrap, clients, found, options.jobs, options.plant)
         if found.failed and not options.plant and isinstance(broker, brokers.Kept):
             broker.keep()

@@ -56,12 +56,14 @@ pub(crate) const APIS: &[&str] = &[
     "DescribeCluster",
     "ConsumerGroupHeartbeat",
     "ConsumerGroupDescribe",
+    "ListConfigResources",
 ];
 
 /// Messages that are emitted besides.
 pub(crate) const OTHERS: &[&str] = &[
     "RequestHeader",
     "ResponseHeader",
+    "ConsumerProtocolAssignment",
     "ConsumerProtocolSubscription",
     "OffsetCommitKey",
     "OffsetCommitValue",

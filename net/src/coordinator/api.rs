@@ -146,6 +146,9 @@ pub enum GroupError {
     /// 69 `GROUP_ID_NOT_FOUND`, of a group that is run by the other protocol.
     #[error("the group does not use the consumer protocol")]
     NotConsumerGroup,
+    /// 69 `GROUP_ID_NOT_FOUND`, of a classic group that cannot go over to the consumer protocol.
+    #[error("{0}")]
+    NotUpgraded(&'static str),
     /// 69 `GROUP_ID_NOT_FOUND`, of a group that is run by the other protocol.
     #[error("the group does not use the classic protocol")]
     NotClassicGroup,
@@ -699,6 +702,9 @@ impl GroupReply {
             Self::DeleteOffsets(_) => Self::DeleteOffsets(Err(error)),
             Self::Leave(_) => Self::Leave(Err(error)),
             Self::ConsumerBeat(_) => Self::ConsumerBeat(Err(error)),
+            Self::Join(Ok(joined)) => {
+                Self::Join(Err(JoinRefused { error, member_id: joined.member_id }))
+            }
             Self::DeleteGroups(groups) => {
                 Self::DeleteGroups(groups.into_iter().map(|(id, _)| (id, Err(error))).collect())
             }

@@ -29,4 +29,4 @@ pub use consumer::Topics;
 pub use machine::{Coordinator, CoordinatorCounts};
 pub use place::{CONSUMER_OFFSETS, partition_of_group};
 pub use records::RecordError;
-pub use settings::GroupSettings;
+pub use settings::{GroupOverrides, GroupSettings, Migration};

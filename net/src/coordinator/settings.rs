@@ -7,6 +7,74 @@ use super::consumer::{RANGE, UNIFORM};
 use tuning::config::BrokerConfig;
 use tuning::limits::Limits;
 
+/// `group.consumer.migration.policy`: which groups may change their protocol while they have
+/// members (KIP-848).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Migration {
+    /// None.
+    Disabled,
+    /// From the classic to the consumer protocol.
+    Upgrade,
+    /// From the consumer to the classic protocol.
+    Downgrade,
+    /// Both ways.
+    Bidirectional,
+}
+
+impl Migration {
+    /// From Kafka's word.
+    fn named(name: &str) -> Self {
+        match name {
+            "disabled" => Self::Disabled,
+            "upgrade" => Self::Upgrade,
+            "downgrade" => Self::Downgrade,
+            _ => Self::Bidirectional,
+        }
+    }
+
+    /// Whether a classic group becomes one of the consumer protocol with its first such member.
+    pub(super) fn upgrades(self) -> bool {
+        matches!(self, Self::Upgrade | Self::Bidirectional)
+    }
+
+    /// Whether a group becomes a classic one when its last member of the consumer protocol is gone.
+    pub(super) fn downgrades(self) -> bool {
+        matches!(self, Self::Downgrade | Self::Bidirectional)
+    }
+}
+
+/// What the configs of one consumer group say otherwise than the broker's (resource type GROUP).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupOverrides {
+    /// `consumer.session.timeout.ms`.
+    pub session_timeout: Option<Duration>,
+    /// `consumer.heartbeat.interval.ms`.
+    pub heartbeat_interval_ms: Option<i32>,
+    /// `consumer.assignment.interval.ms`.
+    pub assignment_interval_ms: Option<i64>,
+}
+
+impl GroupOverrides {
+    /// The same within the broker's bounds, which may be narrower than when a value was set.
+    pub(super) fn within(self, settings: &GroupSettings) -> Self {
+        let [session, heartbeat, assignment] = &settings.consumer_bounds_ms;
+        let ms = |ms: i64| Duration::from_millis(ms.unsigned_abs());
+        let clamped = |value: i64, bounds: &(i64, i64)| value.max(bounds.0).min(bounds.1);
+        let interval = |value: i32| clamped(i64::from(value), heartbeat);
+        Self {
+            session_timeout: self
+                .session_timeout
+                .map(|value| value.max(ms(session.0)).min(ms(session.1))),
+            heartbeat_interval_ms: self
+                .heartbeat_interval_ms
+                .map(|value| i32::try_from(interval(value)).unwrap_or(i32::MAX)),
+            assignment_interval_ms: self
+                .assignment_interval_ms
+                .map(|value| clamped(value, assignment)),
+        }
+    }
+}
+
 /// Settings of a coordinator. Where a config has Kafka's name, the docs say it; the rest are
 /// [`Limits`], whose docs say what happens there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +99,13 @@ pub struct GroupSettings {
     pub consumer_session_timeout: Duration,
     /// `group.consumer.heartbeat.interval.ms`.
     pub consumer_heartbeat_interval_ms: i32,
+    /// `group.consumer.assignment.interval.ms`.
+    pub consumer_assignment_interval_ms: i64,
+    /// Least and most of a group's own session timeout, heartbeat interval and assignment interval,
+    /// in milliseconds.
+    pub consumer_bounds_ms: [(i64, i64); 3],
+    /// `group.consumer.migration.policy`.
+    pub migration: Migration,
     /// The lower of `group.consumer.max.size` and [`Limits::members_per_consumer_group_max`].
     pub consumer_members_max: usize,
     /// `group.consumer.assignors`, those that there are, the default one first.
@@ -75,6 +150,16 @@ impl GroupSettings {
                 config.group_consumer_session_timeout_ms,
             )),
             consumer_heartbeat_interval_ms: timeout(config.group_consumer_heartbeat_interval_ms),
+            consumer_assignment_interval_ms: i64::from(
+                config.group_consumer_assignment_interval_ms,
+            ),
+            consumer_bounds_ms: [
+                config.group_consumer_session_timeout_ms_bounds,
+                config.group_consumer_heartbeat_interval_ms_bounds,
+                config.group_consumer_assignment_interval_ms_bounds,
+            ]
+            .map(|(least, most)| (i64::from(least), i64::from(most))),
+            migration: Migration::named(&config.group_consumer_migration_policy),
             consumer_members_max: config
                 .group_consumer_size_max
                 .min(limits.members_per_consumer_group_max)

@@ -1,8 +1,8 @@
 //! DescribeConfigs, AlterConfigs and IncrementalAlterConfigs.
 //!
 //! Everything about keys, values, defaults and synonyms is the one table's (`tuning::config`); here
-//! stands which resources there are. Topics and brokers are; broker loggers, client metrics and
-//! groups are answered 42 INVALID_REQUEST until they exist.
+//! stands which resources there are. Topics, brokers and groups are; broker loggers and client metrics
+//! are answered 42 INVALID_REQUEST until they exist.
 
 use std::borrow::Cow;
 
@@ -13,6 +13,7 @@ use tuning::config::{AlterOp, ConfigMap, ConfigRow, Layers, Scope, describe as d
 
 use super::Call;
 use super::admin::{Refusal, ask};
+use super::config_resources::within_bounds;
 use super::errors;
 use super::request::Handled;
 use super::shards::{AdminReply, AdminRequest, ConfigChange};
@@ -30,8 +31,12 @@ use crate::wire::messages::{
 };
 
 /// Kafka's numbers of resource types (`ConfigResource.Type`).
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+pub(super) const TOPIC: i8 = 2;
+pub(super) const BROKER: i8 = 4;
+pub(super) const GROUP: i8 = 32;
+
+/// Longest id of a group that may have configs: records of groups hold no longer ones.
+const GROUP_ID_BYTES_MAX: usize = 32_000;
 
 /// How long a change may take: these requests carry no timeout of their own.
 const ALTER_TIMEOUT_MS: i32 = 30_000;
@@ -88,6 +93,12 @@ fn rows(
             ErrorCode::INVALID_REQUEST,
             format!("this is broker {}: ask broker {node} itself", gateway.settings().node),
         )),
+        // A group may be configured before there is one.
+        ResourceRef::Group(id) => {
+            let none = ConfigMap::new();
+            let set = image.group_configs(&id).map_or(&none, |map| &**map);
+            Ok(gateway.with_layers(image, set, |layers| list(Scope::Group, layers)))
+        }
         // The cluster-wide default: only what was set there, as Kafka shows it.
         ResourceRef::Broker(None) => {
             let none = ConfigMap::new();
@@ -113,11 +124,37 @@ fn reference(resource_type: i8, name: &str) -> Result<ResourceRef, Refusal> {
                 "a broker resource is named by its node id, or by nothing for all brokers",
             )
         }),
+        GROUP if name.is_empty() => Err(Refusal::new(
+            ErrorCode::INVALID_REQUEST,
+            "a group resource is named by the id of the group: there is no default of all groups",
+        )),
+        GROUP => match name.len() <= GROUP_ID_BYTES_MAX {
+            true => Ok(ResourceRef::Group(name.to_owned())),
+            false => Err(Refusal::new(
+                ErrorCode::INVALID_REQUEST,
+                format!("no group has an id of more than {GROUP_ID_BYTES_MAX} bytes"),
+            )),
+        },
         _ => Err(Refusal::new(
             ErrorCode::INVALID_REQUEST,
-            format!("resource type {resource_type} is not served: topics (2) and brokers (4) are"),
+            format!(
+                "resource type {resource_type} is not served: topics (2), brokers (4) and groups (32) are"
+            ),
         )),
     }
+}
+
+/// What is to be changed of a resource, if that is allowed here.
+fn change(
+    gateway: &Gateway,
+    resource: ResourceRef,
+    changes: Vec<(String, AlterOp, Option<String>)>,
+) -> Result<ConfigChange, Refusal> {
+    let change = ConfigChange { resource, changes };
+    if let ResourceRef::Group(_) = change.resource {
+        within_bounds(&change, &gateway.settings().broker)?;
+    }
+    Ok(change)
 }
 
 fn shown(
@@ -166,7 +203,7 @@ pub(super) async fn alter_whole(call: Call) -> Handled {
         Wanted {
             resource_type: resource.resource_type,
             name: resource.resource_name.to_owned(),
-            change: reference.map(|resource| ConfigChange { resource, changes }),
+            change: reference.and_then(|resource| change(&gateway, resource, changes)),
         }
     });
     let wanted: Vec<Wanted> = wanted.collect();
@@ -205,7 +242,7 @@ pub(super) async fn alter_incrementally(call: Call) -> Handled {
         Wanted {
             resource_type: resource.resource_type,
             name: resource.resource_name.to_owned(),
-            change: reference.and_then(|resource| Ok(ConfigChange { resource, changes: changes? })),
+            change: reference.and_then(|resource| change(&gateway, resource, changes?)),
         }
     });
     let wanted: Vec<Wanted> = wanted.collect();

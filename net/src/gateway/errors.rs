@@ -142,6 +142,7 @@ pub fn group(error: &GroupError) -> ErrorCode {
         GroupError::NonEmptyGroup => ErrorCode::NON_EMPTY_GROUP,
         GroupError::GroupIdNotFound
         | GroupError::NotConsumerGroup
+        | GroupError::NotUpgraded(_)
         | GroupError::NotClassicGroup => ErrorCode::GROUP_ID_NOT_FOUND,
         GroupError::MemberIdRequired => ErrorCode::MEMBER_ID_REQUIRED,
         GroupError::GroupMaxSizeReached => ErrorCode::GROUP_MAX_SIZE_REACHED,

@@ -10,6 +10,7 @@
 mod admin;
 mod api_versions;
 mod cluster;
+mod config_resources;
 mod configs;
 mod delete_records;
 pub mod errors;
@@ -108,6 +109,7 @@ async fn dispatch(call: Call) -> Handled {
         ApiKey::DESCRIBE_CLUSTER => cluster::handle(&call),
         ApiKey::CONSUMER_GROUP_HEARTBEAT => groups::consumer_beat(call).await,
         ApiKey::CONSUMER_GROUP_DESCRIBE => groups::describe_consumers(call).await,
+        ApiKey::LIST_CONFIG_RESOURCES => config_resources::list(&call),
         key => Err(Offence::Ours(Complaint::of_connection(
             "api without handler",
             format!("{key:?} stands in the table of served APIs but has no handler"),

@@ -37,6 +37,7 @@ const CLASSES: &[(ApiKey, Class)] = &[
     (ApiKey::DESCRIBE_CLUSTER, Class::Lookup),
     (ApiKey::CONSUMER_GROUP_HEARTBEAT, Class::Lookup),
     (ApiKey::CONSUMER_GROUP_DESCRIBE, Class::Lookup),
+    (ApiKey::LIST_CONFIG_RESOURCES, Class::Lookup),
 ];
 
 /// The class of `key`; a key without a row runs alone, which is always safe.

@@ -133,6 +133,13 @@ pub const APIS: &[Api] = &[
         0,
         1,
     ),
+    row(
+        "ListConfigResources",
+        m::ListConfigResourcesRequest::SPEC,
+        m::ListConfigResourcesResponse::SPEC,
+        0,
+        1,
+    ),
 ];
 
 /// The row of `key`, if that API is served.

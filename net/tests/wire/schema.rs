@@ -7,6 +7,15 @@ use crate::support::{FieldSchema, Kind, MessageSchema, oracle_recode, recode};
 
 pub(crate) static MESSAGES: &[MessageSchema] = &[
     MessageSchema {
+        name: "ConsumerProtocolAssignment",
+        key: -1,
+        versions: (0, 3),
+        flexible: (0, -1),
+        fields: CONSUMER_PROTOCOL_ASSIGNMENT,
+        ours: |bytes, version| recode::<ours::ConsumerProtocolAssignment<'_>>(bytes, version),
+        oracle: |bytes, version| oracle_recode::<kafka::ConsumerProtocolAssignment>(bytes, version),
+    },
+    MessageSchema {
         name: "ConsumerProtocolSubscription",
         key: -1,
         versions: (0, 3),
@@ -736,6 +745,64 @@ pub(crate) static MESSAGES: &[MessageSchema] = &[
         oracle: |bytes, version| {
             oracle_recode::<kafka::ConsumerGroupDescribeResponse>(bytes, version)
         },
+    },
+    MessageSchema {
+        name: "ListConfigResourcesRequest",
+        key: 74,
+        versions: (0, 1),
+        flexible: (0, 32767),
+        fields: LIST_CONFIG_RESOURCES_REQUEST,
+        ours: |bytes, version| recode::<ours::ListConfigResourcesRequest>(bytes, version),
+        oracle: |bytes, version| oracle_recode::<kafka::ListConfigResourcesRequest>(bytes, version),
+    },
+    MessageSchema {
+        name: "ListConfigResourcesResponse",
+        key: 74,
+        versions: (0, 1),
+        flexible: (0, 32767),
+        fields: LIST_CONFIG_RESOURCES_RESPONSE,
+        ours: |bytes, version| recode::<ours::ListConfigResourcesResponse<'_>>(bytes, version),
+        oracle: |bytes, version| {
+            oracle_recode::<kafka::ListConfigResourcesResponse>(bytes, version)
+        },
+    },
+];
+
+static CONSUMER_PROTOCOL_ASSIGNMENT: &[FieldSchema] = &[
+    FieldSchema {
+        name: "assigned_partitions",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::Array(&Kind::Struct(CONSUMER_PROTOCOL_ASSIGNMENT__TOPIC_PARTITION)),
+    },
+    FieldSchema {
+        name: "user_data",
+        versions: (0, 32767),
+        nullable: (0, 32767),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::Bytes,
+    },
+];
+
+static CONSUMER_PROTOCOL_ASSIGNMENT__TOPIC_PARTITION: &[FieldSchema] = &[
+    FieldSchema {
+        name: "topic",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "partitions",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, -1),
+        tag: None,
+        kind: Kind::Array(&Kind::Fixed(4)),
     },
 ];
 
@@ -6218,5 +6285,60 @@ static CONSUMER_GROUP_DESCRIBE_RESPONSE__TOPIC_PARTITIONS: &[FieldSchema] = &[
         flexible: (0, 32767),
         tag: None,
         kind: Kind::Array(&Kind::Fixed(4)),
+    },
+];
+
+static LIST_CONFIG_RESOURCES_REQUEST: &[FieldSchema] = &[FieldSchema {
+    name: "resource_types",
+    versions: (1, 32767),
+    nullable: (0, -1),
+    flexible: (0, 32767),
+    tag: None,
+    kind: Kind::Array(&Kind::Fixed(1)),
+}];
+
+static LIST_CONFIG_RESOURCES_RESPONSE: &[FieldSchema] = &[
+    FieldSchema {
+        name: "throttle_time_ms",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(4),
+    },
+    FieldSchema {
+        name: "error_code",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(2),
+    },
+    FieldSchema {
+        name: "config_resources",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Array(&Kind::Struct(LIST_CONFIG_RESOURCES_RESPONSE__CONFIG_RESOURCE)),
+    },
+];
+
+static LIST_CONFIG_RESOURCES_RESPONSE__CONFIG_RESOURCE: &[FieldSchema] = &[
+    FieldSchema {
+        name: "resource_name",
+        versions: (0, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::String,
+    },
+    FieldSchema {
+        name: "resource_type",
+        versions: (1, 32767),
+        nullable: (0, -1),
+        flexible: (0, 32767),
+        tag: None,
+        kind: Kind::Fixed(1),
     },
 ];

@@ -14,6 +14,10 @@ use crate::image::{ClusterImage, ConfigResource, Record};
 /// Longest config value that is stored.
 const VALUE_BYTES_MAX: usize = 32 << 10;
 
+/// Most consumer groups that may have configs of their own: they stay in every image and every
+/// snapshot, also when their groups are gone.
+const GROUPS_MAX: usize = 10_000;
+
 /// What a configuration belongs to, as requests name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ResourceRef {
@@ -21,6 +25,14 @@ pub enum ResourceRef {
     Topic(String),
     /// A broker; `None` is the cluster-wide default (the empty resource name).
     Broker(Option<NodeId>),
+    /// A consumer group, by id, whether there is one or not.
+    Group(String),
+}
+
+/// What the records of a change name.
+enum Owner {
+    Resource(ConfigResource),
+    Group(String),
 }
 
 /// One resource of an IncrementalAlterConfigs request.
@@ -85,17 +97,25 @@ impl Request<'_> {
         let mut seen = BTreeSet::new();
         let repeated: BTreeSet<_> =
             items.iter().map(&name).filter(|name| !seen.insert(*name)).collect();
+        let mut groups: BTreeSet<String> =
+            self.image.configured_groups().map(|id| id.to_string()).collect();
         let mut records = Vec::new();
         let answer = items.iter().map(|item| {
             let name = name(item);
             if repeated.contains(name) {
                 return Err(ControllerError::Duplicate(shown(name)));
             }
-            let (resource, scope, stored) = self.stored(name)?;
+            let (owner, scope, stored) = self.stored(name)?;
             let changed = change(item, scope, stored).map_err(ControllerError::Config)?;
             check_sizes(&changed)?;
+            if let Owner::Group(id) = &owner
+                && !changed.is_empty()
+            {
+                groups.insert(id.clone());
+                check_groups(groups.len())?;
+            }
             if !self.validate_only {
-                difference(resource, stored, &changed, &mut records);
+                difference(&owner, stored, &changed, &mut records);
             }
             Ok(())
         });
@@ -103,26 +123,30 @@ impl Request<'_> {
         Decision { records, answer }
     }
 
-    fn stored(
-        &self,
-        name: &ResourceRef,
-    ) -> Result<(ConfigResource, Scope, &ConfigMap), ControllerError> {
+    fn stored(&self, name: &ResourceRef) -> Result<(Owner, Scope, &ConfigMap), ControllerError> {
         static NONE: ConfigMap = ConfigMap::new();
         let broker = |node| self.image.broker_configs(node).map_or(&NONE, |map| &**map);
         match name {
             ResourceRef::Topic(name) => {
                 let unknown = || ControllerError::UnknownTopic(name.clone());
                 let topic = self.image.topic_by_name(name).ok_or_else(unknown)?;
-                Ok((ConfigResource::Topic(topic.id.0), Scope::Topic, &topic.configs))
+                let owner = Owner::Resource(ConfigResource::Topic(topic.id.0));
+                Ok((owner, Scope::Topic, &topic.configs))
             }
             ResourceRef::Broker(None) => {
-                Ok((ConfigResource::ClusterDefault, Scope::Broker, broker(None)))
+                let owner = Owner::Resource(ConfigResource::ClusterDefault);
+                Ok((owner, Scope::Broker, broker(None)))
             }
             ResourceRef::Broker(Some(node)) if self.image.broker(*node).is_none() => {
                 Err(ControllerError::UnknownBroker(*node))
             }
             ResourceRef::Broker(Some(node)) => {
-                Ok((ConfigResource::Broker(node.0), Scope::Broker, broker(Some(*node))))
+                let owner = Owner::Resource(ConfigResource::Broker(node.0));
+                Ok((owner, Scope::Broker, broker(Some(*node))))
+            }
+            ResourceRef::Group(id) => {
+                let stored = self.image.group_configs(id).map_or(&NONE, |map| &**map);
+                Ok((Owner::Group(id.clone()), Scope::Group, stored))
             }
         }
     }
@@ -140,26 +164,38 @@ pub(super) fn check_sizes(configs: &ConfigMap) -> Result<(), ControllerError> {
     }
 }
 
+/// Refuses configs for more consumer groups than an image shall carry.
+fn check_groups(count: usize) -> Result<(), ControllerError> {
+    match count > GROUPS_MAX {
+        true => Err(ControllerError::OverLimit {
+            asked: count as u64,
+            room: GROUPS_MAX as u64,
+            what: "consumer groups with configs of their own",
+        }),
+        false => Ok(()),
+    }
+}
+
 fn shown(name: &ResourceRef) -> String {
     match name {
         ResourceRef::Topic(name) => format!("topic {name}"),
         ResourceRef::Broker(None) => "the default of all brokers".to_owned(),
         ResourceRef::Broker(Some(node)) => format!("broker {node}"),
+        ResourceRef::Group(id) => format!("consumer group {id}"),
     }
 }
 
-fn difference(
-    resource: ConfigResource,
-    before: &ConfigMap,
-    after: &ConfigMap,
-    out: &mut Vec<Record>,
-) {
+fn difference(owner: &Owner, before: &ConfigMap, after: &ConfigMap, out: &mut Vec<Record>) {
     let gone = before.keys().filter(|name| !after.contains_key(*name)).map(|name| (name, None));
     let set = after.iter().filter(|(name, value)| before.get(*name) != Some(*value));
     let set = set.map(|(name, value)| (name, Some(value.clone())));
-    out.extend(gone.chain(set).map(|(name, value)| Record::ConfigChanged {
-        resource,
-        name: name.clone(),
-        value,
-    }));
+    let record = |(name, value): (&String, Option<String>)| match owner {
+        Owner::Resource(resource) => {
+            Record::ConfigChanged { resource: *resource, name: name.clone(), value }
+        }
+        Owner::Group(id) => {
+            Record::GroupConfigChanged { consumer_group: id.clone(), name: name.clone(), value }
+        }
+    };
+    out.extend(gone.chain(set).map(record));
 }

@@ -20,6 +20,18 @@ impl ClusterImage {
         Layers { resource: &topic.configs, ..self.broker_layers(node, file) }
     }
 
+    /// Where the values of a consumer group come from on broker `node`.
+    #[must_use]
+    pub fn group_layers<'a>(
+        &'a self,
+        consumer_group: &str,
+        node: NodeId,
+        file: &'a ConfigMap,
+    ) -> Layers<'a> {
+        let resource = self.group_configs(consumer_group).map_or(&NONE, |map| &**map);
+        Layers { resource, ..self.broker_layers(node, file) }
+    }
+
     /// Where the values of broker `node` come from.
     #[must_use]
     pub fn broker_layers<'a>(&'a self, node: NodeId, file: &'a ConfigMap) -> Layers<'a> {

@@ -56,6 +56,10 @@ impl ClusterImage {
             Record::PartitionChanged { .. } => self.partition_changed(record),
             Record::TopicDeleted { topic } => self.topic_deleted(TopicId(*topic)),
             Record::TombstoneDropped { topic } => self.tombstone_dropped(TopicId(*topic)),
+            Record::GroupConfigChanged { consumer_group, name, value } => {
+                self.group_config_changed(consumer_group, name, value.as_deref());
+                Ok(())
+            }
             Record::ConfigChanged { resource, name, value } => {
                 self.config_changed(*resource, name, value.as_deref())
             }
@@ -211,6 +215,15 @@ impl ClusterImage {
             self.broker_configs.remove(&node);
         }
         Ok(())
+    }
+
+    fn group_config_changed(&mut self, consumer_group: &str, name: &str, value: Option<&str>) {
+        let configs = self.group_configs.entry(Arc::from(consumer_group)).or_default();
+        let configs = Arc::make_mut(configs);
+        set(configs, name, value);
+        if configs.is_empty() {
+            self.group_configs.remove(consumer_group);
+        }
     }
 
     fn producer_ids(&mut self, next: i64) -> Result<(), FoldError> {

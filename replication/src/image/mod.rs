@@ -43,6 +43,7 @@ pub struct ClusterImage {
     deleted: BTreeMap<TopicId, Arc<str>>,
     brokers: BTreeMap<NodeId, Arc<Broker>>,
     broker_configs: BTreeMap<Option<NodeId>, Arc<ConfigMap>>,
+    group_configs: BTreeMap<Arc<str>, Arc<ConfigMap>>,
     producer_ids_next: i64,
     partition_count: usize,
 }
@@ -206,6 +207,17 @@ impl ClusterImage {
     #[must_use]
     pub fn broker_configs(&self, node: Option<NodeId>) -> Option<&Arc<ConfigMap>> {
         self.broker_configs.get(&node)
+    }
+
+    /// What was set for a consumer group.
+    #[must_use]
+    pub fn group_configs(&self, consumer_group: &str) -> Option<&Arc<ConfigMap>> {
+        self.group_configs.get(consumer_group)
+    }
+
+    /// The consumer groups for which something is set, in the order of their ids.
+    pub fn configured_groups(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
+        self.group_configs.keys()
     }
 
     /// The first producer id that no block has been taken from.

@@ -102,6 +102,15 @@ pub enum Record {
         /// The first id that is still free.
         next: i64,
     },
+    /// A configuration value of a consumer group was set, or removed (`None`).
+    GroupConfigChanged {
+        /// Id of the group, whether there is one or not.
+        consumer_group: String,
+        /// Kafka's config name.
+        name: String,
+        /// The value as the user wrote it; `None` returns to the default.
+        value: Option<String>,
+    },
 }
 
 /// What a dynamic configuration value belongs to.

@@ -32,6 +32,13 @@ impl ClusterImage {
         for topic in self.topics.values() {
             topic_records(topic, &mut out);
         }
+        for (consumer_group, configs) in &self.group_configs {
+            out.extend(configs.iter().map(|(name, value)| Record::GroupConfigChanged {
+                consumer_group: consumer_group.to_string(),
+                name: name.clone(),
+                value: Some(value.clone()),
+            }));
+        }
         if self.producer_ids_next > 0 {
             out.push(Record::ProducerIdsAllocated { node: -1, next: self.producer_ids_next });
         }

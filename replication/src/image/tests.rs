@@ -76,6 +76,11 @@ fn records() -> impl Strategy<Value = Vec<Record>> {
             Record::ConfigChanged { resource, name: format!("key.{key}"), value }
         }),
         1 => (0..9i64).prop_map(|next| Record::ProducerIdsAllocated { node: 1, next }),
+        2 => (0..3u8, 0..3u8, proptest::option::of(0..3u8)).prop_map(|(group, key, value)| {
+            let value = value.map(|value| value.to_string());
+            let consumer_group = format!("group-{group}");
+            Record::GroupConfigChanged { consumer_group, name: format!("key.{key}"), value }
+        }),
     ];
     proptest::collection::vec(record, 0..60)
 }

@@ -100,6 +100,16 @@ pub struct BrokerConfig {
     pub group_consumer_session_timeout_ms: u32,
     /// `group.consumer.heartbeat.interval.ms`.
     pub group_consumer_heartbeat_interval_ms: u32,
+    /// `group.consumer.assignment.interval.ms`.
+    pub group_consumer_assignment_interval_ms: u32,
+    /// `group.consumer.min.session.timeout.ms` and `group.consumer.max.session.timeout.ms`.
+    pub group_consumer_session_timeout_ms_bounds: (u32, u32),
+    /// `group.consumer.min.heartbeat.interval.ms` and `group.consumer.max.heartbeat.interval.ms`.
+    pub group_consumer_heartbeat_interval_ms_bounds: (u32, u32),
+    /// `group.consumer.min.assignment.interval.ms` and `group.consumer.max.assignment.interval.ms`.
+    pub group_consumer_assignment_interval_ms_bounds: (u32, u32),
+    /// `group.consumer.migration.policy`.
+    pub group_consumer_migration_policy: String,
     /// `group.consumer.max.size`.
     pub group_consumer_size_max: u32,
     /// `group.consumer.assignors`.
@@ -165,6 +175,21 @@ impl BrokerConfig {
             group_size_max: read.u32("group.max.size"),
             group_consumer_session_timeout_ms: read.u32("group.consumer.session.timeout.ms"),
             group_consumer_heartbeat_interval_ms: read.u32("group.consumer.heartbeat.interval.ms"),
+            group_consumer_assignment_interval_ms: read
+                .u32("group.consumer.assignment.interval.ms"),
+            group_consumer_session_timeout_ms_bounds: (
+                read.u32("group.consumer.min.session.timeout.ms"),
+                read.u32("group.consumer.max.session.timeout.ms"),
+            ),
+            group_consumer_heartbeat_interval_ms_bounds: (
+                read.u32("group.consumer.min.heartbeat.interval.ms"),
+                read.u32("group.consumer.max.heartbeat.interval.ms"),
+            ),
+            group_consumer_assignment_interval_ms_bounds: (
+                read.u32("group.consumer.min.assignment.interval.ms"),
+                read.u32("group.consumer.max.assignment.interval.ms"),
+            ),
+            group_consumer_migration_policy: read.text("group.consumer.migration.policy"),
             group_consumer_size_max: read.u32("group.consumer.max.size"),
             group_consumer_assignors: read.list("group.consumer.assignors"),
             group_protocols: read.list("group.coordinator.rebalance.protocols"),

@@ -14,6 +14,7 @@
 mod join;
 mod leave;
 mod member;
+mod migrate;
 mod protocols;
 mod rebalance;
 mod replace;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use member::Member;
+pub(crate) use migrate::Downgraded;
 pub(crate) use replace::Replaced;
 
 use super::api::{GroupError, GroupReply, Ticket, WriteId};

@@ -33,7 +33,7 @@ impl ClassicGroup {
         }
     }
 
-    fn await_joins(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn await_joins(&mut self, turn: &mut Turn<'_>) {
         let after = self.rebalance_timeout();
         self.set_join_timer(after, turn);
     }

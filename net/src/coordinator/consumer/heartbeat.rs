@@ -5,14 +5,13 @@
 //! its subscription, which raises the group epoch; a group epoch without an assignment gets one;
 //! the member takes a step towards its share of it. The rules and the order are KIP-848's.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::api::{ConsumerBeat, ConsumerBeatCall, GroupError};
-use super::super::settings::GroupSettings;
+use super::super::settings::{GroupOverrides, GroupSettings};
 use super::assign::{self, Candidate};
-use super::reconcile::{self, is_within};
+use super::reconcile::{self, Owned, is_within};
 use super::state::{
     Change, Current, Held, Matched, Member, MemberState, Partitions, STATIC_AWAY, State,
     Subscription, bare,
@@ -33,28 +32,54 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) wall_ms: i64,
     /// The group was held against `topics` before.
     pub(crate) is_checked: bool,
+    /// What is set for this group.
+    pub(crate) overrides: GroupOverrides,
+}
+
+impl Surroundings<'_> {
+    fn heartbeat_interval_ms(&self) -> i32 {
+        self.overrides.heartbeat_interval_ms.unwrap_or(self.settings.consumer_heartbeat_interval_ms)
+    }
+
+    /// Whether a group whose last assignment is of that moment may have another one.
+    fn may_assign(&self, assigned_at_ms: i64) -> bool {
+        let interval = self.overrides.assignment_interval_ms;
+        let interval = interval.unwrap_or(self.settings.consumer_assignment_interval_ms);
+        let is_first = assigned_at_ms == 0;
+        is_first || interval == 0 || self.wall_ms >= assigned_at_ms.saturating_add(interval)
+    }
 }
 
 /// A group with changes that are not written yet.
-pub(crate) struct Draft<'a> {
-    state: Cow<'a, State>,
+pub(crate) struct Draft {
+    pub(super) state: State,
     changes: Vec<Change>,
 }
 
-impl<'a> Draft<'a> {
+impl Draft {
     /// A draft without changes.
-    pub(crate) fn of(state: &'a State) -> Self {
-        Self { state: Cow::Borrowed(state), changes: Vec::new() }
+    pub(crate) fn of(state: State) -> Self {
+        Self { state, changes: Vec::new() }
     }
 
-    fn push(&mut self, change: Change) {
-        self.state.to_mut().apply(&change);
+    pub(super) fn push(&mut self, change: Change) {
+        self.state.apply(&change);
         self.changes.push(change);
     }
 
-    /// The group with the changes, if there are any, and the changes.
-    pub(crate) fn finish(self) -> Option<(State, Vec<Change>)> {
-        (!self.changes.is_empty()).then(|| (self.state.into_owned(), self.changes))
+    /// The group with the changes.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Whether there is anything to write.
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// The group with the changes, and the changes.
+    pub(crate) fn finish(self) -> (State, Vec<Change>) {
+        (self.state, self.changes)
     }
 
     /// A heartbeat of a member that is in the group or joins it.
@@ -67,20 +92,12 @@ impl<'a> Draft<'a> {
         around: Surroundings<'_>,
     ) -> Result<ConsumerBeat, GroupError> {
         let id: Arc<str> = Arc::from(&*call.member_id);
-        let is_member = self.state.members.contains_key(&id);
-        if !is_member && self.state.members.len() >= around.settings.consumer_members_max {
-            return Err(GroupError::GroupMaxSizeReached);
-        }
+        self.has_room(&id, around)?;
         let before = self.admit(&id, call)?;
-        let has_changed = self.subscribe(&id, &before, call, around)?;
-        if has_changed || !around.is_checked {
-            self.refresh_regexes(around);
-            self.raise_epoch(has_changed, around);
-        }
-        if self.state.epoch > self.state.assignment_epoch {
-            self.assign(around);
-        }
-        let now = self.reconcile(&id, call)?;
+        let new = subscription(&before.subscription, call);
+        let has_changed = self.subscribe(&id, &before.subscription, new, around)?;
+        self.follow(has_changed, around);
+        let now = self.reconcile(&id, &call.owned)?;
         #[cfg(feature = "planted-bugs")]
         let now = if around.settings.planted.unreleased_owner { self.grab(&id) } else { now };
         let is_full = call.member_epoch == 0
@@ -91,9 +108,32 @@ impl<'a> Draft<'a> {
         Ok(ConsumerBeat {
             member_id: call.member_id.clone(),
             member_epoch: now.epoch,
-            heartbeat_interval_ms: around.settings.consumer_heartbeat_interval_ms,
+            heartbeat_interval_ms: around.heartbeat_interval_ms(),
             assignment: (is_full || has_moved).then(|| bare(&now.assigned)),
         })
+    }
+
+    /// # Errors
+    /// 81.
+    pub(super) fn has_room(&self, id: &str, around: Surroundings<'_>) -> Result<(), GroupError> {
+        let most = around.settings.consumer_members_max;
+        match self.state.members.contains_key(id) || self.state.members.len() < most {
+            true => Ok(()),
+            false => Err(GroupError::GroupMaxSizeReached),
+        }
+    }
+
+    /// A further epoch if something has changed, and an assignment for it if it is time for one.
+    pub(super) fn follow(&mut self, has_changed: bool, around: Surroundings<'_>) {
+        if has_changed || !around.is_checked {
+            self.refresh_regexes(around);
+            self.raise_epoch(has_changed, around);
+        }
+        if self.state.epoch > self.state.assignment_epoch
+            && around.may_assign(self.state.assigned_at_ms)
+        {
+            self.assign(around);
+        }
     }
 
     /// The member as it was, or as it begins.
@@ -112,7 +152,14 @@ impl<'a> Draft<'a> {
         match (known, call.member_epoch) {
             (None, 0) => Ok(self.state.members.get(id).cloned().unwrap_or_default()),
             (None, _) => Err(GroupError::UnknownMemberId),
-            (Some(known), 0) => self.replace(&known, id),
+            (Some(known), 0) => {
+                let old = &self.state.members[&known];
+                let is_in_use = old.current.epoch != STATIC_AWAY;
+                match is_in_use && old.subscription.classic.is_none() {
+                    true => Err(GroupError::UnreleasedInstanceId),
+                    false => Ok(self.replace(&known, id)),
+                }
+            }
             (Some(known), _) if *known != **id => Err(GroupError::FencedInstanceId),
             (Some(known), _) => {
                 let member = &self.state.members[&known];
@@ -123,18 +170,15 @@ impl<'a> Draft<'a> {
     }
 
     /// A static member comes back: it takes over what it left.
-    fn replace(&mut self, known: &Arc<str>, id: &Arc<str>) -> Result<Member, GroupError> {
+    pub(super) fn replace(&mut self, known: &Arc<str>, id: &Arc<str>) -> Member {
         let old = self.state.members[known].clone();
-        if old.current.epoch != STATIC_AWAY {
-            return Err(GroupError::UnreleasedInstanceId);
-        }
         let target = self.state.targets.get(known).cloned().unwrap_or_default();
         self.end_member(known);
         let current = Arc::new(Current { epoch: 0, previous_epoch: 0, ..(*old.current).clone() });
         self.push(Change::Member(Arc::clone(id), Some(Arc::clone(&old.subscription))));
         self.push(Change::TargetMember(Arc::clone(id), Some(target)));
         self.push(Change::Current(Arc::clone(id), Some(Arc::clone(&current))));
-        Ok(Member { subscription: old.subscription, current })
+        Member { subscription: old.subscription, current }
     }
 
     fn end_member(&mut self, id: &Arc<str>) {
@@ -144,15 +188,13 @@ impl<'a> Draft<'a> {
     }
 
     /// Takes in what the member says of itself; whether it subscribes to something else now.
-    fn subscribe(
+    pub(super) fn subscribe(
         &mut self,
         id: &Arc<str>,
-        before: &Member,
-        call: &ConsumerBeatCall,
+        old: &Subscription,
+        new: Subscription,
         around: Surroundings<'_>,
     ) -> Result<bool, GroupError> {
-        let old = &*before.subscription;
-        let new = subscription(old, call);
         if new == *old && self.state.members.contains_key(id) {
             return Ok(false);
         }
@@ -250,14 +292,14 @@ impl<'a> Draft<'a> {
         self.push(Change::Target(Some((epoch, around.wall_ms))));
     }
 
-    fn reconcile(
+    pub(super) fn reconcile(
         &mut self,
         id: &Arc<str>,
-        call: &ConsumerBeatCall,
+        owned: &Owned,
     ) -> Result<Arc<Current>, GroupError> {
         let current = Arc::clone(&self.state.members[id].current);
         let target = self.state.targets.get(id).cloned().unwrap_or_default();
-        let next = reconcile::step(&self.state, &current, &target, &call.owned)?;
+        let next = reconcile::step(&self.state, &current, &target, owned)?;
         if next != current {
             self.push(Change::Current(Arc::clone(id), Some(Arc::clone(&next))));
         }
@@ -281,50 +323,42 @@ impl<'a> Draft<'a> {
         Arc::new(next)
     }
 
-    /// A member leaves for good, or a static one for a while.
-    ///
-    /// # Errors
-    /// 25 for a member that is not known, 82 for a static member that another has replaced.
-    pub(crate) fn leave(
-        &mut self,
-        call: &ConsumerBeatCall,
-        around: Surroundings<'_>,
-    ) -> Result<ConsumerBeat, GroupError> {
-        let id = match call.instance_id.as_deref() {
-            None => self.state.members.get_key_value(&*call.member_id).map(|(id, _)| id),
-            Some(instance) => self.state.statics.get(instance),
-        };
-        let id = Arc::clone(id.ok_or(GroupError::UnknownMemberId)?);
-        if *id != *call.member_id {
-            return Err(GroupError::FencedInstanceId);
-        }
-        match call.member_epoch == STATIC_AWAY && call.instance_id.is_some() {
-            true => self.leave_for_a_while(&id),
-            false => self.fence(&id, around),
-        }
-        Ok(ConsumerBeat {
-            member_id: call.member_id.clone(),
-            member_epoch: call.member_epoch,
-            heartbeat_interval_ms: 0,
-            assignment: None,
-        })
-    }
-
     /// It keeps its share until it is back or its session ends.
-    fn leave_for_a_while(&mut self, id: &Arc<str>) {
+    pub(crate) fn leave_for_a_while(&mut self, id: &Arc<str>) {
         let current = &self.state.members[id].current;
         let away = Current { epoch: STATIC_AWAY, revoking: Held::new(), ..(**current).clone() };
         self.push(Change::Current(Arc::clone(id), Some(Arc::new(away))));
     }
 
-    /// Takes a member out. Who is left gets a new assignment with the next heartbeat of one of them.
-    pub(crate) fn fence(&mut self, id: &Arc<str>, around: Surroundings<'_>) {
-        let Some(member) = self.state.members.get(id).cloned() else { return };
-        self.end_member(id);
-        if let Some(regex) = &member.subscription.regex {
-            self.drop_regex(regex);
+    /// Takes members out. Who is left gets a new assignment with the next heartbeat of one of them.
+    pub(crate) fn fence(&mut self, ids: &BTreeSet<Arc<str>>, around: Surroundings<'_>) {
+        let mut has_changed = false;
+        for id in ids {
+            let Some(member) = self.state.members.get(id).cloned() else { continue };
+            has_changed = true;
+            self.end_member(id);
+            if let Some(regex) = &member.subscription.regex {
+                self.drop_regex(regex);
+            }
         }
-        self.raise_epoch(true, around);
+        if has_changed {
+            self.raise_epoch(true, around);
+        }
+    }
+}
+
+/// Whether the heartbeat says that a static member will be back.
+pub(crate) fn leaves_for_a_while(call: &ConsumerBeatCall) -> bool {
+    call.member_epoch == STATIC_AWAY && call.instance_id.is_some()
+}
+
+/// The answer to a heartbeat that leaves.
+pub(crate) fn farewell(call: &ConsumerBeatCall) -> ConsumerBeat {
+    ConsumerBeat {
+        member_id: call.member_id.clone(),
+        member_epoch: call.member_epoch,
+        heartbeat_interval_ms: 0,
+        assignment: None,
     }
 }
 
@@ -356,11 +390,40 @@ fn check_epoch(member: &Member, call: &ConsumerBeatCall) -> Result<(), GroupErro
     }
 }
 
+impl Member {
+    /// How a member is told that it is in another epoch.
+    fn wrong_epoch(&self) -> GroupError {
+        match self.subscription.classic.is_some() {
+            true => GroupError::IllegalGeneration,
+            false => GroupError::StaleMemberEpoch,
+        }
+    }
+}
+
 impl State {
-    /// Whether the member still owes the group partitions.
+    /// The member of that id, which must be the one of that instance id if it names one.
+    ///
+    /// # Errors
+    /// 25 for a member that is not known, 82 for a static member that another has replaced.
+    pub(crate) fn member(&self, id: &str, instance: Option<&str>) -> Result<Arc<str>, GroupError> {
+        let found = match instance {
+            None => self.members.get_key_value(id).map(|(id, _)| id),
+            Some(instance) => self.statics.get(instance),
+        };
+        let found = found.ok_or(GroupError::UnknownMemberId)?;
+        match **found == *id {
+            true => Ok(Arc::clone(found)),
+            false => Err(GroupError::FencedInstanceId),
+        }
+    }
+
+    /// Whether the member still owes the group partitions. One that speaks the classic protocol
+    /// gives them up by joining again, for which it has a deadline of its own.
     pub(crate) fn owes_revocation(&self, id: &str) -> bool {
-        let member = self.members.get(id);
-        member.is_some_and(|member| member.current.state == MemberState::UnrevokedPartitions)
+        self.members.get(id).is_some_and(|member| {
+            member.current.state == MemberState::UnrevokedPartitions
+                && member.subscription.classic.is_none()
+        })
     }
 
     /// What a member shall have.
@@ -382,14 +445,15 @@ impl State {
         if epoch < 0 && self.members.is_empty() {
             return Ok(());
         }
-        let current = &self.members.get(member).ok_or(GroupError::UnknownMemberId)?.current;
+        let member = self.members.get(member).ok_or(GroupError::UnknownMemberId)?;
+        let current = &member.current;
         let since = |(topic, index)| current.assigned.get(&topic)?.get(&index).copied();
         let is_current = epoch == current.epoch
             || epoch < current.epoch
                 && partitions.all(|partition| since(partition).is_some_and(|since| epoch >= since));
         match is_current {
             true => Ok(()),
-            false => Err(GroupError::StaleMemberEpoch),
+            false => Err(member.wrong_epoch()),
         }
     }
 
@@ -402,9 +466,10 @@ impl State {
             return Ok(());
         }
         let found = self.members.get(member.unwrap_or_default());
-        match found.ok_or(GroupError::UnknownMemberId)?.current.epoch == epoch {
+        let found = found.ok_or(GroupError::UnknownMemberId)?;
+        match found.current.epoch == epoch {
             true => Ok(()),
-            false => Err(GroupError::StaleMemberEpoch),
+            false => Err(found.wrong_epoch()),
         }
     }
 

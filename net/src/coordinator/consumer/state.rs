@@ -160,6 +160,67 @@ pub(crate) struct State {
     pub(crate) has_partition_metadata: bool,
     /// Who holds a partition, or was asked to give it up and has not.
     owners: BTreeMap<(TopicId, i32), Arc<str>>,
+    said: Said,
+}
+
+/// What the members' subscriptions add up to, so that no decision has to look at every member.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Said {
+    /// Members that subscribe to a topic by its name.
+    topics: BTreeMap<String, usize>,
+    /// Members that subscribe to a regular expression.
+    regexes: BTreeMap<String, usize>,
+    /// Members that speak the classic protocol.
+    classic: usize,
+    /// Those of them that know an assignor of theirs.
+    protocols: BTreeMap<String, usize>,
+}
+
+impl Said {
+    fn add(&mut self, subscription: &Subscription) {
+        for name in &subscription.topics {
+            count_up(&mut self.topics, name);
+        }
+        if let Some(regex) = &subscription.regex {
+            count_up(&mut self.regexes, regex);
+        }
+        if let Some(classic) = &subscription.classic {
+            self.classic += 1;
+            for (name, _) in &classic.protocols {
+                count_up(&mut self.protocols, name);
+            }
+        }
+    }
+
+    fn remove(&mut self, subscription: &Subscription) {
+        for name in &subscription.topics {
+            count_down(&mut self.topics, name);
+        }
+        if let Some(regex) = &subscription.regex {
+            count_down(&mut self.regexes, regex);
+        }
+        if let Some(classic) = &subscription.classic {
+            self.classic -= 1;
+            for (name, _) in &classic.protocols {
+                count_down(&mut self.protocols, name);
+            }
+        }
+    }
+}
+
+fn count_up(counts: &mut BTreeMap<String, usize>, name: &str) {
+    match counts.get_mut(name) {
+        Some(count) => *count += 1,
+        None => drop(counts.insert(name.to_owned(), 1)),
+    }
+}
+
+fn count_down(counts: &mut BTreeMap<String, usize>, name: &str) {
+    let count = counts.get_mut(name).expect("it was added before");
+    *count -= 1;
+    if *count == 0 {
+        counts.remove(name);
+    }
 }
 
 impl State {
@@ -199,7 +260,10 @@ impl State {
         if let Some(instance) = &value.instance_id {
             self.statics.insert(Arc::clone(instance), Arc::clone(id));
         }
-        self.members.entry(Arc::clone(id)).or_default().subscription = Arc::clone(value);
+        let member = self.members.entry(Arc::clone(id)).or_default();
+        self.said.remove(&member.subscription);
+        member.subscription = Arc::clone(value);
+        self.said.add(value);
     }
 
     fn leave_instance(&mut self, id: &str) {
@@ -213,7 +277,9 @@ impl State {
     fn forget(&mut self, id: &str) {
         self.leave_instance(id);
         self.release(id);
-        self.members.remove(id);
+        if let Some(member) = self.members.remove(id) {
+            self.said.remove(&member.subscription);
+        }
     }
 
     fn hold(&mut self, id: &Arc<str>, value: Arc<Current>) {
@@ -241,17 +307,24 @@ impl State {
 
     /// Whether a member subscribes to that expression.
     pub(crate) fn uses_regex(&self, text: &str) -> bool {
-        let mut members = self.members.values();
-        members.any(|member| member.subscription.regex.as_deref() == Some(text))
+        self.said.regexes.contains_key(text)
     }
 
     /// Names of all topics that members subscribe to, whether they exist or not.
     pub(crate) fn subscribed(&self) -> BTreeSet<&str> {
-        let mut names = BTreeSet::new();
-        for member in self.members.values() {
-            names.extend(self.names_of(&member.subscription));
-        }
-        names
+        let matched = self.said.regexes.keys().filter_map(|text| self.regexes.get(text));
+        let matched = matched.flat_map(|matched| &matched.topics);
+        self.said.topics.keys().chain(matched).map(String::as_str).collect()
+    }
+
+    /// How many members speak the classic protocol.
+    pub(crate) fn classic_count(&self) -> usize {
+        self.said.classic
+    }
+
+    /// Whether all members that speak the classic protocol know that assignor of theirs.
+    pub(crate) fn all_classic_know(&self, protocol: &str) -> bool {
+        self.said.protocols.get(protocol).copied().unwrap_or(0) == self.said.classic
     }
 
     /// Names of the topics of one subscription.
@@ -266,8 +339,9 @@ impl State {
 
     /// Whether a member subscribes to the topic.
     pub(crate) fn reads(&self, topic: &str) -> bool {
-        let mut members = self.members.values();
-        members.any(|member| self.names_of(&member.subscription).any(|name| name == topic))
+        let mut regexes = self.said.regexes.keys().filter_map(|text| self.regexes.get(text));
+        self.said.topics.contains_key(topic)
+            || regexes.any(|matched| matched.topics.contains(topic))
     }
 
     /// Kafka's name of the state.

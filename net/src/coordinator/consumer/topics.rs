@@ -1,10 +1,13 @@
-//! What a coordinator must know of the cluster's topics, handed in by whoever has the metadata.
+//! What a coordinator must know of the cluster's topics and of its groups' configs, handed in by
+//! whoever has the metadata.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use engine::types::TopicId;
 use regex::{Regex, RegexBuilder};
+
+use super::super::settings::GroupOverrides;
 
 /// The topics of one version of the cluster's metadata.
 pub trait Topics: fmt::Debug {
@@ -14,6 +17,10 @@ pub trait Topics: fmt::Debug {
     fn name(&self, id: TopicId) -> Option<&str>;
     /// Calls `each` with the name of every topic.
     fn each_name(&self, each: &mut dyn FnMut(&str));
+    /// What is set for that consumer group.
+    fn overrides(&self, _consumer_group: &str) -> GroupOverrides {
+        GroupOverrides::default()
+    }
 }
 
 /// A cluster without topics.

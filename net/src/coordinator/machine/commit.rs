@@ -10,7 +10,7 @@ use super::super::api::{
     FetchedTopic, GroupError, GroupReply, GroupRequest, Now, Record, Ticket, TopicOutcomes,
     TopicPartitions,
 };
-use super::super::consumer::ConsumerGroup;
+use super::super::consumer::{ConsumerGroup, Parked, Topics};
 use super::super::offsets::OffsetKey;
 use super::super::records::{self, CommittedOffset};
 use super::{Coordinator, OpenWrite, turn};
@@ -34,8 +34,8 @@ impl Coordinator {
         ticket: Ticket,
         out: &mut Vec<Effect>,
     ) {
-        let parked = || GroupRequest::CommitOffsets(call.clone());
-        if self.parks(now, &call.group_id, parked, ticket, out) {
+        let parked = || Parked::new(ticket, GroupRequest::CommitOffsets(call.clone()));
+        if self.parks(now, &call.group_id, parked, out) {
             return;
         }
         if let Err(error) = self.may_commit(now, call, out) {
@@ -80,7 +80,7 @@ impl Coordinator {
     ) -> Result<(), GroupError> {
         turn!(self, now, out).may_write()?;
         if let Some(group) = self.consumers.get(&*call.group_id) {
-            return may_commit_to(group, call);
+            return may_commit_to(group, call, &*self.topics);
         }
         let Some(group) = self.groups.get_mut(&*call.group_id) else {
             return match (call.generation_id, call.knows_group_id_not_found) {
@@ -199,8 +199,8 @@ impl Coordinator {
         ticket: Ticket,
         out: &mut Vec<Effect>,
     ) {
-        let parked = || GroupRequest::DeleteOffsets(call.clone());
-        if self.parks(now, &call.group_id, parked, ticket, out) {
+        let parked = || Parked::new(ticket, GroupRequest::DeleteOffsets(call.clone()));
+        if self.parks(now, &call.group_id, parked, out) {
             return;
         }
         if let Err(error) = self.may_delete_offsets(now, call, out) {
@@ -284,16 +284,26 @@ impl Changes {
     }
 }
 
-/// Whether a member of the consumer protocol, or nobody's member, may commit.
-fn may_commit_to(group: &ConsumerGroup, call: &CommitCall) -> Result<(), GroupError> {
-    let is_member = group.state.members.contains_key(&*call.member_id);
-    if is_member && !call.knows_group_id_not_found {
+/// Whether a member of a group of the consumer protocol, or nobody's member, may commit.
+fn may_commit_to(
+    group: &ConsumerGroup,
+    call: &CommitCall,
+    topics: &dyn Topics,
+) -> Result<(), GroupError> {
+    let member = group.state.members.get(&*call.member_id);
+    let is_of_protocol = member.is_some_and(|member| member.subscription.classic.is_none());
+    if is_of_protocol && !call.knows_group_id_not_found {
         return Err(GroupError::UnsupportedVersion(
             "members of the consumer protocol commit with version 9 or later",
         ));
     }
     let partitions = call.topics.iter().flat_map(|topic| {
-        let id = TopicId(topic.topic_id);
+        let id = match topic.topic_id {
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] => {
+                topics.topic(&topic.name).map_or(TopicId(topic.topic_id), |(id, _)| id)
+            }
+            id => TopicId(id),
+        };
         topic.partitions.iter().map(move |partition| (id, partition.index))
     });
     group.state.check_commit(&call.member_id, call.generation_id, partitions)

@@ -1,15 +1,17 @@
 //! Groups of the consumer protocol among the others: which request finds which, and what becomes of
 //! their decisions.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::api::{
     ConsumerBeatCall, DescribedConsumer, DescribedConsumerGroup, Effect, GroupError, GroupReply,
     GroupRequest, Now, Record, Ticket, WriteError,
 };
-use super::super::classic::State as ClassicState;
+use super::super::classic::ClassicGroup;
 use super::super::consumer::{
-    Change, ConsumerGroup, Decided, Draft, State, Surroundings, Topics, bare,
+    Change, ConsumerGroup, Decided, Draft, Parked, State, Surroundings, Then, Topics, bare,
+    downgraded, farewell, leaves_for_a_while, may_downgrade, may_upgrade,
 };
 use super::super::records;
 use super::{Coordinator, GroupWrite, OpenWrite, Timer, random_id, turn};
@@ -27,12 +29,64 @@ fn encoded(group: &str, changes: &[Change]) -> Result<Vec<Record>, GroupError> {
     records.collect::<Result<_, _>>().map_err(|_| GroupError::InvalidGroupId)
 }
 
+/// What a group decided and has to write.
+pub(super) struct Decision {
+    /// The group with the changes; `None` if it ends by them.
+    draft: Option<State>,
+    changes: Vec<Change>,
+    /// The member whose request it is.
+    member: Option<Arc<str>>,
+    /// Records after those of the changes.
+    more: Vec<Record>,
+    then: Then,
+    answer: Option<(Ticket, GroupReply)>,
+}
+
+impl Decision {
+    /// The changes of a draft.
+    pub(super) fn of(
+        draft: Draft,
+        member: Option<Arc<str>>,
+        answer: Option<(Ticket, GroupReply)>,
+    ) -> Self {
+        let (draft, changes) = draft.finish();
+        let (more, then) = (Vec::new(), Then::Nothing);
+        Self { draft: Some(draft), changes, member, more, then, answer }
+    }
+
+    /// With this to follow.
+    pub(super) fn then(mut self, then: Then) -> Self {
+        self.then = then;
+        self
+    }
+
+    /// The group ends and is a classic one.
+    ///
+    /// # Errors
+    /// A name that no record can hold.
+    pub(super) fn back(
+        state: &State,
+        mut classic: ClassicGroup,
+        reason: Option<&'static str>,
+        member: Option<Arc<str>>,
+        answer: Option<(Ticket, GroupReply)>,
+    ) -> Result<Self, GroupError> {
+        let more = vec![classic.whole_record().map_err(|_| GroupError::InvalidGroupId)?];
+        let changes = state.tombstones();
+        let then = Then::Classic(Box::new(classic), reason);
+        Ok(Self { draft: None, changes, member, more, then, answer })
+    }
+}
+
 impl Coordinator {
     /// The topics of the cluster are these now. Groups whose topics have changed get a new group
     /// epoch with the next heartbeat of one of their members.
     pub fn take_topics(&mut self, topics: Arc<dyn Topics>) {
         self.topics = topics;
         self.topics_version += 1;
+        for group in self.consumers.values_mut() {
+            group.overrides = self.topics.overrides(&group.id).within(&self.settings);
+        }
     }
 
     /// The group of that id, if the log has something of it.
@@ -40,35 +94,19 @@ impl Coordinator {
         self.consumers.get(id).filter(|group| !group.is_unwritten())
     }
 
-    /// Whether a classic member may look for the group, or make it.
-    ///
-    /// # Errors
-    /// 23 while it has members of the consumer protocol, 15 while that is not known.
-    pub(super) fn may_be_classic(&self, id: &str) -> Result<(), GroupError> {
-        match self.consumers.get(id) {
-            None => Ok(()),
-            Some(group) if !group.state.members.is_empty() => {
-                Err(GroupError::InconsistentGroupProtocol)
-            }
-            Some(group) if group.is_busy => Err(GroupError::CoordinatorNotAvailable),
-            Some(_) => Ok(()),
-        }
-    }
-
     /// Lets a request wait if its group is being written; whether it waits, or was answered.
     pub(super) fn parks(
         &mut self,
         now: Now,
         group: &str,
-        request: impl FnOnce() -> GroupRequest,
-        ticket: Ticket,
+        parked: impl FnOnce() -> Parked,
         out: &mut Vec<Effect>,
     ) -> bool {
         let Some(group) = self.consumers.get_mut(group).filter(|group| group.is_busy) else {
             return false;
         };
         let mut turn = turn!(self, now, out);
-        group.park(ticket, request(), &mut turn);
+        group.park(parked(), &mut turn);
         true
     }
 
@@ -93,8 +131,8 @@ impl Coordinator {
         ticket: Ticket,
         out: &mut Vec<Effect>,
     ) {
-        let parked = || GroupRequest::ConsumerBeat(call.clone());
-        if self.parks(now, &call.group_id, parked, ticket, out) {
+        let parked = || Parked::new(ticket, GroupRequest::ConsumerBeat(call.clone()));
+        if self.parks(now, &call.group_id, parked, out) {
             return;
         }
         if let Err(error) = self.decide(now, call, ticket, out) {
@@ -112,17 +150,28 @@ impl Coordinator {
             return Ok(());
         }
         match self.groups.get(&*call.group_id) {
-            Some(group) if call.member_epoch != 0 || !group.is_deserted() => {
-                return Err(GroupError::NotConsumerGroup);
-            }
-            // It has nobody, and goes when the new one is written.
-            Some(group) => assert!(group.state == ClassicState::Empty),
+            Some(_) if call.member_epoch != 0 => return Err(GroupError::NotConsumerGroup),
+            // It goes when the new one is written, and its members with it, or into it.
+            Some(group) if !group.members.is_empty() => may_upgrade(group, &self.settings)?,
+            Some(_) => {}
             None if call.member_epoch != 0 => return Err(GroupError::GroupIdNotFound),
             None => self.has_room_for_group()?,
         }
         let id: Arc<str> = Arc::from(&*call.group_id);
-        self.consumers.insert(Arc::clone(&id), ConsumerGroup::new(id));
+        let mut group = ConsumerGroup::new(Arc::clone(&id));
+        group.overrides = self.topics.overrides(&id).within(&self.settings);
+        self.consumers.insert(id, group);
         Ok(())
+    }
+
+    /// The draft of the group that was found, or of what a classic group with members becomes.
+    fn begin(&mut self, now: Now, id: &str) -> Result<Draft, GroupError> {
+        let group = self.consumers.get_mut(id).expect("the caller found it");
+        let draft = group.begin();
+        match self.groups.get(id).filter(|classic| !classic.members.is_empty()) {
+            Some(classic) => Draft::upgraded(classic, self.surroundings(now, id)),
+            None => Ok(draft),
+        }
     }
 
     fn decide(
@@ -134,70 +183,144 @@ impl Coordinator {
     ) -> Result<(), GroupError> {
         turn!(self, now, out).may_write()?;
         self.find_or_begin(call)?;
-        let group = &self.consumers[&*call.group_id];
-        let around = self.surroundings(now, group);
-        let mut draft = Draft::of(&group.state);
-        let beat = match call.member_epoch {
-            0.. => draft.beat(call, around)?,
-            _ => draft.leave(call, around)?,
-        };
-        let reply = GroupReply::ConsumerBeat(Ok(beat));
-        let member: Arc<str> = Arc::from(&*call.member_id);
-        let Some((state, changes)) = draft.finish() else {
-            let group = self.consumers.get_mut(&*call.group_id).expect("it was found above");
-            group.checked = Some(self.topics_version);
-            let mut turn = turn!(self, now, out);
-            group.heard_of(&member, &mut turn);
-            turn.answer(ticket, reply);
-            return Ok(());
-        };
-        if call.member_epoch >= 0 && group.state.members.contains_key(&member) {
-            let group = self.consumers.get_mut(&*call.group_id).expect("it was found above");
-            group.heard_of(&member, &mut turn!(self, now, out));
+        match call.member_epoch {
+            0.. => self.decide_beat(now, call, ticket, out),
+            _ => self.decide_leave(now, call, ticket, out),
         }
-        self.write_decision(
-            now,
-            &call.group_id,
-            member,
-            state,
-            &changes,
-            Some((ticket, reply)),
-            out,
-        )
     }
 
-    fn surroundings(&self, now: Now, group: &ConsumerGroup) -> Surroundings<'_> {
+    fn decide_beat(
+        &mut self,
+        now: Now,
+        call: &ConsumerBeatCall,
+        ticket: Ticket,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), GroupError> {
+        let mut draft = self.begin(now, &call.group_id)?;
+        let outcome = draft.beat(call, self.surroundings(now, &call.group_id));
+        let group = self.consumers.get_mut(&*call.group_id).expect("it was found above");
+        let beat = match outcome {
+            Ok(beat) => GroupReply::ConsumerBeat(Ok(beat)),
+            Err(error) => {
+                group.give_up(draft);
+                return Err(error);
+            }
+        };
+        let member: Arc<str> = Arc::from(&*call.member_id);
+        let mut turn = turn!(self, now, out);
+        if !draft.has_changes() {
+            group.give_up(draft);
+            group.checked = Some(self.topics_version);
+            group.heard_of(&member, &mut turn);
+            turn.answer(ticket, beat);
+            return Ok(());
+        }
+        if group.state.members.contains_key(&member) {
+            group.heard_of(&member, &mut turn);
+        }
+        let decision = Decision::of(draft, Some(member), Some((ticket, beat)));
+        self.write_decision(now, &call.group_id, decision, out)
+    }
+
+    fn decide_leave(
+        &mut self,
+        now: Now,
+        call: &ConsumerBeatCall,
+        ticket: Ticket,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), GroupError> {
+        let group = self.consumers.get_mut(&*call.group_id).expect("it was found above");
+        let instance = call.instance_id.as_deref();
+        let member = group.state.member(&call.member_id, instance)?;
+        let reply = GroupReply::ConsumerBeat(Ok(farewell(call)));
+        if !leaves_for_a_while(call) {
+            let leaving = BTreeSet::from([member]);
+            return self.take_out(now, &call.group_id, &leaving, Some((ticket, reply)), out);
+        }
+        let mut draft = group.begin();
+        draft.leave_for_a_while(&member);
+        let decision = Decision::of(draft, Some(member), Some((ticket, reply)));
+        self.write_decision(now, &call.group_id, decision, out)
+    }
+
+    /// Takes members out of a group, which may become a classic one by that.
+    ///
+    /// # Errors
+    /// A name that no record can hold.
+    pub(super) fn take_out(
+        &mut self,
+        now: Now,
+        id: &str,
+        leaving: &BTreeSet<Arc<str>>,
+        answer: Option<(Ticket, GroupReply)>,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), GroupError> {
+        let state = &self.consumers[id].state;
+        let member = leaving.first().filter(|_| leaving.len() == 1).cloned();
+        if may_downgrade(state, leaving, &self.settings) {
+            let group = &self.consumers[id];
+            let around = self.surroundings(now, id);
+            if let Some(classic) = downgraded(&group.id, &group.state, leaving, around) {
+                let reason = Some("the last member of the consumer protocol is gone");
+                let decision = Decision::back(state, classic, reason, member, answer)?;
+                return self.write_decision(now, id, decision, out);
+            }
+        }
+        let group = self.consumers.get_mut(id).expect("the caller found it");
+        let mut draft = group.begin();
+        draft.fence(leaving, self.surroundings(now, id));
+        self.write_decision(now, id, Decision::of(draft, member, answer), out)
+    }
+
+    pub(super) fn surroundings(&self, now: Now, id: &str) -> Surroundings<'_> {
+        let group = &self.consumers[id];
         Surroundings {
             topics: &*self.topics,
             version: self.topics_version,
             settings: &self.settings,
             wall_ms: now.wall_ms,
             is_checked: group.checked == Some(self.topics_version),
+            overrides: group.overrides,
         }
     }
 
-    fn write_decision(
+    /// Hands out the records of a decision. A classic group of that id ends with them.
+    ///
+    /// # Errors
+    /// A name that no record can hold; the group is as before then.
+    pub(super) fn write_decision(
         &mut self,
         now: Now,
-        group: &str,
-        member: Arc<str>,
-        state: State,
-        changes: &[Change],
-        answer: Option<(Ticket, GroupReply)>,
+        id: &str,
+        decision: Decision,
         out: &mut Vec<Effect>,
     ) -> Result<(), GroupError> {
-        let mut records = encoded(group, changes)?;
-        if let Some(classic) = self.groups.get(group) {
-            let end = records::group(&classic.id, None).map_err(|_| GroupError::InvalidGroupId)?;
-            records.insert(0, end);
+        let found = self.consumers.get_mut(id).expect("the caller found it");
+        let records = encoded(id, &decision.changes);
+        let end = self.groups.get(id).map(|classic| records::group(&classic.id, None));
+        let (Ok(records), Ok(end)) = (records, end.transpose()) else {
+            found.draft = found.state.clone();
+            return Err(GroupError::InvalidGroupId);
+        };
+        let records = end.into_iter().chain(records).chain(decision.more).collect();
+        if let Some(draft) = decision.draft {
+            found.draft = draft;
         }
-        let found = self.consumers.get_mut(group).expect("the caller found it");
         found.is_busy = true;
-        let version = self.topics_version;
-        let decided = Decided { group: Arc::clone(&found.id), state, member, version };
+        let decided = Decided {
+            group: Arc::clone(&found.id),
+            changes: decision.changes,
+            member: decision.member,
+            version: self.topics_version,
+            then: decision.then,
+        };
+        let mut turn = turn!(self, now, out);
+        if let Some(classic) = self.groups.get_mut(id) {
+            classic.freeze(&mut turn);
+        }
         let group = Some(GroupWrite::Decided(Box::new(decided)));
-        let open = OpenWrite { group, answer, ..OpenWrite::default() };
-        turn!(self, now, out).write(records, open);
+        let answer = decision.answer;
+        turn.write(records, OpenWrite { group, answer, ..OpenWrite::default() });
         Ok(())
     }
 
@@ -215,7 +338,17 @@ impl Coordinator {
         group.is_busy = false;
         match result {
             Ok(()) => {
-                group.take(decided, &mut turn);
+                if let Then::Classic(classic, reason) = decided.then {
+                    return self.became_classic(now, &id, *classic, reason, out);
+                }
+                let is_new = group.is_unwritten();
+                group.take(&decided, &mut turn);
+                if is_new {
+                    group.watch_everybody(&mut turn);
+                }
+                if let (Then::Sync(within), Some(member)) = (&decided.then, &decided.member) {
+                    group.has_joined(member, *within, &mut turn);
+                }
                 if let Some(mut replaced) = self.groups.remove(&id) {
                     replaced.close(GroupError::UnknownMemberId, &mut turn);
                 }
@@ -223,24 +356,57 @@ impl Coordinator {
             Err(error) if group.is_unwritten() => {
                 group.close(error.of_group(), &mut turn);
                 self.consumers.remove(&id);
+                if let Some(classic) = self.groups.get_mut(&id) {
+                    classic.thaw(&mut turn);
+                }
                 return;
             }
-            Err(_) => group.not_written(&decided.member, &mut turn),
+            Err(_) => group.not_written(decided.member.as_ref(), &mut turn),
         }
         self.serve_parked(now, &id, out);
     }
 
+    /// The group's members speak the classic protocol only from now on.
+    fn became_classic(
+        &mut self,
+        now: Now,
+        id: &Arc<str>,
+        mut classic: ClassicGroup,
+        reason: Option<&str>,
+        out: &mut Vec<Effect>,
+    ) {
+        let mut group = self.consumers.remove(id).expect("a group that is being written stays");
+        let waiting = group.unpark_all();
+        let mut turn = turn!(self, now, out);
+        group.close(GroupError::UnknownMemberId, &mut turn);
+        tracing::info!(group = %id, reason, "a group goes back to the classic protocol");
+        match reason {
+            Some(reason) => classic.serve(reason, &mut turn),
+            None => classic.loaded(&mut turn),
+        }
+        self.groups.insert(Arc::clone(id), classic);
+        for parked in waiting {
+            self.again(now, parked, out);
+        }
+    }
+
     /// Lets those go on who waited, until the group is written again.
     fn serve_parked(&mut self, now: Now, id: &Arc<str>, out: &mut Vec<Effect>) {
-        while let Some((ticket, request)) =
-            self.consumers.get_mut(id).and_then(ConsumerGroup::unpark)
-        {
-            match request {
-                GroupRequest::ConsumerBeat(call) => self.beat_of(now, &call, ticket, out),
-                GroupRequest::CommitOffsets(call) => self.commit(now, &call, ticket, out),
-                GroupRequest::DeleteOffsets(call) => self.delete_offsets(now, &call, ticket, out),
-                other => unreachable!("only requests that may change the group wait: {other:?}"),
-            }
+        while let Some(parked) = self.consumers.get_mut(id).and_then(ConsumerGroup::unpark) {
+            self.again(now, parked, out);
+        }
+    }
+
+    fn again(&mut self, now: Now, parked: Parked, out: &mut Vec<Effect>) {
+        let Parked { ticket, request, new_id } = parked;
+        match request {
+            GroupRequest::ConsumerBeat(call) => self.beat_of(now, &call, ticket, out),
+            GroupRequest::Join(call) => self.join_as(now, &call, ticket, &new_id, out),
+            GroupRequest::Sync(call) => self.sync(now, &call, ticket, out),
+            GroupRequest::Leave(call) => self.leave(now, &call, ticket, out),
+            GroupRequest::CommitOffsets(call) => self.commit(now, &call, ticket, out),
+            GroupRequest::DeleteOffsets(call) => self.delete_offsets(now, &call, ticket, out),
+            other => unreachable!("only requests that may change the group wait: {other:?}"),
         }
     }
 
@@ -278,14 +444,8 @@ impl Coordinator {
             return group.try_again(member, &mut turn);
         }
         tracing::info!(group = %id, %member, ?timer, "a member is late and is taken out");
-        let group = &self.consumers[id];
-        let around = self.surroundings(now, group);
-        let mut draft = Draft::of(&group.state);
-        draft.fence(member, around);
-        let Some((state, changes)) = draft.finish() else { return };
-        let member = Arc::clone(member);
-        self.write_decision(now, id, member, state, &changes, None, out)
-            .expect("what was written can be ended");
+        let leaving = BTreeSet::from([Arc::clone(member)]);
+        self.take_out(now, id, &leaving, None, out).expect("what was written can be ended");
     }
 
     pub(super) fn describe_consumers(&self, ids: &[String], ticket: Ticket, out: &mut Vec<Effect>) {

@@ -9,6 +9,7 @@ mod commit;
 mod consumers;
 mod expiry;
 mod load;
+mod migration;
 mod timers;
 mod turns;
 
@@ -26,7 +27,7 @@ use super::api::{
     Left, Now, SyncCall, Ticket, WriteError, WriteId,
 };
 use super::classic::ClassicGroup;
-use super::consumer::{ConsumerGroup, NoTopics, Topics};
+use super::consumer::{ConsumerGroup, NoTopics, Parked, Topics};
 use super::offsets::Offsets;
 use super::settings::GroupSettings;
 use timers::Timers;
@@ -154,10 +155,28 @@ impl Coordinator {
         random: &mut dyn FnMut() -> u64,
         out: &mut Vec<Effect>,
     ) {
-        if let Err(error) = self.may_be_classic(&call.group_id) {
-            let refused = JoinRefused { error, member_id: call.member_id.clone() };
-            out.push(Effect::Answer(ticket, GroupReply::Join(Err(refused))));
+        self.join_as(now, call, ticket, &random_id(random), out);
+    }
+
+    /// Handles a join of a member that gets an id with that in it if it has none.
+    fn join_as(
+        &mut self,
+        now: Now,
+        call: &JoinCall,
+        ticket: Ticket,
+        new_id: &str,
+        out: &mut Vec<Effect>,
+    ) {
+        let parked = || Parked {
+            ticket,
+            request: GroupRequest::Join(call.clone()),
+            new_id: new_id.to_owned(),
+        };
+        if self.parks(now, &call.group_id, parked, out) {
             return;
+        }
+        if self.is_of_consumer_protocol(&call.group_id) {
+            return self.join_consumers(now, call, ticket, new_id, out);
         }
         if !self.groups.contains_key(&*call.group_id)
             && let Err(error) = self.create_for(now, call, out)
@@ -168,7 +187,7 @@ impl Coordinator {
         }
         let group = self.groups.get_mut(&*call.group_id).expect("found or created above");
         let prefix = call.group_instance_id.as_deref().unwrap_or(&call.client_id);
-        let member_id = format!("{prefix}-{}", random_id(random));
+        let member_id = format!("{prefix}-{new_id}");
         group.join(call, ticket, &member_id, &mut turn!(self, now, out));
     }
 
@@ -217,6 +236,13 @@ impl Coordinator {
     }
 
     fn sync(&mut self, now: Now, call: &SyncCall, ticket: Ticket, out: &mut Vec<Effect>) {
+        let parked = || Parked::new(ticket, GroupRequest::Sync(call.clone()));
+        if self.parks(now, &call.group_id, parked, out) {
+            return;
+        }
+        if self.is_of_consumer_protocol(&call.group_id) {
+            return self.sync_consumers(now, call, ticket, out);
+        }
         let mut turn = turn!(self, now, out);
         match self.groups.get_mut(&*call.group_id) {
             Some(group) => group.sync(call, ticket, &mut turn),
@@ -225,6 +251,10 @@ impl Coordinator {
     }
 
     fn heartbeat(&mut self, now: Now, call: &HeartbeatCall, ticket: Ticket, out: &mut Vec<Effect>) {
+        if self.consumers.contains_key(&*call.group_id) {
+            let outcome = self.heartbeat_consumers(now, call, out);
+            return out.push(Effect::Answer(ticket, GroupReply::Heartbeat(outcome)));
+        }
         let mut turn = turn!(self, now, out);
         let outcome = match self.groups.get_mut(&*call.group_id) {
             Some(group) => group.heartbeat(call, &mut turn),
@@ -234,6 +264,13 @@ impl Coordinator {
     }
 
     fn leave(&mut self, now: Now, call: &LeaveCall, ticket: Ticket, out: &mut Vec<Effect>) {
+        let parked = || Parked::new(ticket, GroupRequest::Leave(call.clone()));
+        if self.parks(now, &call.group_id, parked, out) {
+            return;
+        }
+        if self.consumers.contains_key(&*call.group_id) {
+            return self.leave_consumers(now, call, ticket, out);
+        }
         let mut turn = turn!(self, now, out);
         if let Some(group) = self.groups.get_mut(&*call.group_id) {
             return group.leave(call, ticket, &mut turn);
@@ -352,7 +389,10 @@ impl Coordinator {
     }
 
     fn fire(&mut self, now: Now, timer: &Timer, out: &mut Vec<Effect>) {
-        if let Timer::Silence { group, member } | Timer::Revocation { group, member } = timer {
+        if let Timer::Silence { group, member }
+        | Timer::Revocation { group, member }
+        | Timer::Owed { group, member, .. } = timer
+        {
             return self.member_overdue(now, group, member, timer, out);
         }
         let (Timer::Session { group: id, .. }

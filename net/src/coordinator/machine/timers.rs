@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use engine::rt::Monotonic;
 
+use super::super::consumer::Owed;
+
 /// Where a deadline stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TimerId {
@@ -31,6 +33,9 @@ pub(crate) enum Timer {
     Silence { group: Arc<str>, member: Arc<str> },
     /// A member of the consumer protocol had its rebalance timeout to give up partitions.
     Revocation { group: Arc<str>, member: Arc<str> },
+    /// A member that speaks the classic protocol in a group of the consumer protocol had its
+    /// rebalance timeout to join again, or to ask for its assignment.
+    Owed { group: Arc<str>, member: Arc<str>, what: Owed },
     /// Old offsets are looked for.
     Retention,
 }

@@ -152,8 +152,8 @@ fn groups_of_every_version_are_read() {
 
 #[test]
 fn what_is_not_known_is_skipped_and_what_is_damaged_is_told() {
-    // A share group, and versions after the last one known.
-    assert_eq!(read_hex("000b000167", Some("00000000000100")), Ok(Entry::Unknown));
+    // A streams group, and versions after the last one known.
+    assert_eq!(read_hex("0011000167", Some("00000000000100")), Ok(Entry::Unknown));
     assert_eq!(read_hex(OFFSET_KEY, Some("0005ffff")), Ok(Entry::Unknown));
     assert_eq!(read_hex(GROUP_KEY, Some("0009")), Ok(Entry::Unknown));
     assert_eq!(read_hex("7fff", None), Ok(Entry::Unknown));

@@ -1,12 +1,13 @@
-//! The cluster image as coordinators see it: topics, and nothing else.
+//! The cluster image as coordinators see it: topics, configs of groups, and nothing else.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::types::TopicId;
 use replication::image::ClusterImage;
 
-use super::super::Topics;
+use super::super::{GroupOverrides, Topics};
 
 /// The topics of an image.
 pub(super) struct ImageTopics(pub(super) Arc<ClusterImage>);
@@ -31,6 +32,21 @@ impl Topics for ImageTopics {
     fn each_name(&self, each: &mut dyn FnMut(&str)) {
         for topic in self.0.topics() {
             each(&topic.name);
+        }
+    }
+
+    fn overrides(&self, consumer_group: &str) -> GroupOverrides {
+        let Some(configs) = self.0.group_configs(consumer_group) else {
+            return GroupOverrides::default();
+        };
+        // Every value was validated before it was stored.
+        let number = |name: &str| configs.get(name)?.trim().parse::<u32>().ok();
+        let session = number("consumer.session.timeout.ms");
+        let heartbeat = number("consumer.heartbeat.interval.ms");
+        GroupOverrides {
+            session_timeout: session.map(|ms| Duration::from_millis(u64::from(ms))),
+            heartbeat_interval_ms: heartbeat.map(|ms| i32::try_from(ms).unwrap_or(i32::MAX)),
+            assignment_interval_ms: number("consumer.assignment.interval.ms").map(i64::from),
         }
     }
 }

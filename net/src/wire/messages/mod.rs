@@ -26,6 +26,7 @@ pub mod consumer_group_target_assignment_member_key;
 pub mod consumer_group_target_assignment_member_value;
 pub mod consumer_group_target_assignment_metadata_key;
 pub mod consumer_group_target_assignment_metadata_value;
+pub mod consumer_protocol_assignment;
 pub mod consumer_protocol_subscription;
 pub mod create_partitions_request;
 pub mod create_partitions_response;
@@ -60,6 +61,8 @@ pub mod join_group_response;
 mod keys;
 pub mod leave_group_request;
 pub mod leave_group_response;
+pub mod list_config_resources_request;
+pub mod list_config_resources_response;
 pub mod list_groups_request;
 pub mod list_groups_response;
 pub mod list_offsets_request;
@@ -105,6 +108,7 @@ pub use consumer_group_target_assignment_member_key::ConsumerGroupTargetAssignme
 pub use consumer_group_target_assignment_member_value::ConsumerGroupTargetAssignmentMemberValue;
 pub use consumer_group_target_assignment_metadata_key::ConsumerGroupTargetAssignmentMetadataKey;
 pub use consumer_group_target_assignment_metadata_value::ConsumerGroupTargetAssignmentMetadataValue;
+pub use consumer_protocol_assignment::ConsumerProtocolAssignment;
 pub use consumer_protocol_subscription::ConsumerProtocolSubscription;
 pub use create_partitions_request::CreatePartitionsRequest;
 pub use create_partitions_response::CreatePartitionsResponse;
@@ -138,6 +142,8 @@ pub use join_group_request::JoinGroupRequest;
 pub use join_group_response::JoinGroupResponse;
 pub use leave_group_request::LeaveGroupRequest;
 pub use leave_group_response::LeaveGroupResponse;
+pub use list_config_resources_request::ListConfigResourcesRequest;
+pub use list_config_resources_response::ListConfigResourcesResponse;
 pub use list_groups_request::ListGroupsRequest;
 pub use list_groups_response::ListGroupsResponse;
 pub use list_offsets_request::ListOffsetsRequest;
@@ -195,4 +201,5 @@ pub const EMITTED: &[(Spec, Spec)] = &[
     (DescribeClusterRequest::SPEC, DescribeClusterResponse::SPEC),
     (ConsumerGroupHeartbeatRequest::SPEC, ConsumerGroupHeartbeatResponse::SPEC),
     (ConsumerGroupDescribeRequest::SPEC, ConsumerGroupDescribeResponse::SPEC),
+    (ListConfigResourcesRequest::SPEC, ListConfigResourcesResponse::SPEC),
 ];

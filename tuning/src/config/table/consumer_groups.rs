@@ -128,28 +128,37 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "45000",
         "Default of the group config consumer.session.timeout.ms.",
     ),
-    groups("group.consumer.min.session.timeout.ms", MS, "45000", "Smallest value of it."),
-    groups("group.consumer.max.session.timeout.ms", MS, "60000", "Largest value of it."),
+    served("group.consumer.min.session.timeout.ms", MS, "45000", "Smallest value of it."),
+    served("group.consumer.max.session.timeout.ms", MS, "60000", "Largest value of it."),
     served(
         "group.consumer.heartbeat.interval.ms",
         MS,
         "5000",
         "Default of the group config consumer.heartbeat.interval.ms.",
     ),
-    groups("group.consumer.min.heartbeat.interval.ms", MS, "5000", "Smallest value of it."),
-    groups("group.consumer.max.heartbeat.interval.ms", MS, "15000", "Largest value of it."),
-    groups(
+    served("group.consumer.min.heartbeat.interval.ms", MS, "5000", "Smallest value of it."),
+    served("group.consumer.max.heartbeat.interval.ms", MS, "15000", "Largest value of it."),
+    served(
         "group.consumer.assignment.interval.ms",
         Kind::int(0),
         "1000",
         "Default of the group config consumer.assignment.interval.ms.",
     ),
-    groups(
+    served("group.consumer.min.assignment.interval.ms", Kind::int(0), "0", "Smallest value of it."),
+    served(
+        "group.consumer.max.assignment.interval.ms",
+        Kind::int(0),
+        "15000",
+        "Largest value of it.",
+    ),
+    ConfigDef::broker(
         "group.consumer.assignor.offload.enable",
         Kind::Bool,
         "true",
         "Default of the group config consumer.assignor.offload.enable.",
-    ),
+    )
+    .read_only()
+    .no_op(why::ASSIGNED_AT_ONCE),
     served(
         "group.consumer.assignors",
         Kind::List(&[]),
@@ -157,7 +166,7 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "Assignors that the broker offers; the first one is the default.",
     ),
     served("group.consumer.max.size", Kind::int(1), "2147483647", "Members of a consumer group."),
-    groups(
+    served(
         "group.consumer.migration.policy",
         Kind::Enum(&["bidirectional", "upgrade", "downgrade", "disabled"]),
         "bidirectional",

@@ -1,4 +1,5 @@
-//! Configs of groups. Ranges are those of the broker's own bounds at their defaults.
+//! Configs of groups. Those of consumer groups have bounds that the broker sets; where a value is set,
+//! it is held against them. The ranges of the others are those bounds at their defaults.
 
 use super::super::def::{ConfigDef, Kind, Synonym, same};
 use super::why;
@@ -14,7 +15,7 @@ const fn consumer(
     synonyms: &'static [Synonym],
     doc: &'static str,
 ) -> ConfigDef {
-    ConfigDef::group(name, kind, default, doc).synonyms(synonyms).not_yet(why::GROUPS)
+    ConfigDef::group(name, kind, default, doc).synonyms(synonyms)
 }
 
 const fn share(
@@ -40,21 +41,21 @@ const fn streams(
 pub(super) const TABLE: &[ConfigDef] = &[
     consumer(
         "consumer.session.timeout.ms",
-        SESSION,
+        Kind::int(1),
         "45000",
         &[same("group.consumer.session.timeout.ms")],
         "Silence after which a member is removed, in milliseconds.",
     ),
     consumer(
         "consumer.heartbeat.interval.ms",
-        HEARTBEAT,
+        Kind::int(1),
         "5000",
         &[same("group.consumer.heartbeat.interval.ms")],
         "How often members report, in milliseconds.",
     ),
     consumer(
         "consumer.assignment.interval.ms",
-        INTERVAL,
+        Kind::int(0),
         "1000",
         &[same("group.consumer.assignment.interval.ms")],
         "Least time between two assignments, in milliseconds.",
@@ -65,7 +66,8 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "true",
         &[same("group.consumer.assignor.offload.enable")],
         "Compute assignments beside the coordinator.",
-    ),
+    )
+    .no_op(why::ASSIGNED_AT_ONCE),
     share(
         "share.session.timeout.ms",
         SESSION,

@@ -23,6 +23,8 @@ mod why {
     pub(super) const NO_CLASSES: &str = "no code is loaded by class name.";
     pub(super) const TIERING: &str = "tiered storage is not built.";
     pub(super) const GROUPS: &str = "this part of the consumer protocol is not built.";
+    pub(super) const ASSIGNED_AT_ONCE: &str =
+        "an assignment is computed by the heartbeat that finds it due.";
     pub(super) const SHARE: &str = "share groups are not built.";
     pub(super) const STREAMS: &str = "streams groups are not built.";
     pub(super) const TRANSACTIONS: &str = "transactions are not built.";

@@ -113,7 +113,7 @@ fn later_records_win_and_deleted_ones_are_gone() {
 #[test]
 fn what_is_not_known_is_skipped_and_what_is_damaged_is_told() {
     let mut machine = Coordinator::new(settings());
-    assert_eq!(machine.replay(&[0, 11, 0, 1, b'g'], Some(&[0, 0, 0, 0, 0, 1, 0])), Ok(()));
+    assert_eq!(machine.replay(&[0, 17, 0, 1, b'g'], Some(&[0, 0, 0, 0, 0, 1, 0])), Ok(()));
     assert_eq!(machine.replay(&[0, 99], None), Ok(()));
     assert_eq!(machine.counts().records_skipped, 2);
     assert!(matches!(machine.replay(&[0], None), Err(RecordError::Key(_))));
