@@ -23,7 +23,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "harness")]
 import brokers  # noqa: E402
 import schema  # noqa: E402
 from cases import (  # noqa: E402, F401 - each registers its cases
-    common, compaction, consumer_groups, fetch, framing, groups, metadata, more, offsets, produce, retention, sessions, topics,
+    common, compaction, consumer_groups, fetch, framing, group_configs, groups, metadata, migration, more, offsets, produce,
+    retention, sessions, topics,
 )
 from connection import Session  # noqa: E402
 
@@ -106,9 +107,10 @@ def compare(left, right, allowed, tally, watch_stale):
 
 
 # Groups whose rebalances begin at once, and sessions that a case can wait for; the reference's server.properties says the rest.
-# Kafka gathers changes for a second before it assigns (KIP-1263), beside the coordinator; here it does so at once, as Ringmain.
+# Changes of a group are gathered for a second before they are assigned (KIP-1263), in Kafka beside the coordinator; here it
+# is done at once.
 USUAL = {"ringmain": ["group.initial.rebalance.delay.ms=0", "group.min.session.timeout.ms=500",
-                      "offsets.topic.num.partitions=4"],
+                      "offsets.topic.num.partitions=4", "group.consumer.assignment.interval.ms=0"],
          "kafka": ["group.min.session.timeout.ms=500", "group.consumer.assignment.interval.ms=0",
                    "group.consumer.assignor.offload.enable=false"]}
 # Kafka looks for the first time after half a minute, and rounds that are shorter change nothing about that.

@@ -4,7 +4,8 @@ For each client a topic of 12 partitions, into which records are written all the
 processes (see members.py) say what they are assigned, read and commit; the admin client says what the broker thinks of it.
 Every step must come to its end in time, and in the end what was said is judged as a whole (see checker.py). Clients of the
 consumer protocol (KIP-848) take part where the broker serves it: it lists ConsumerGroupHeartbeat and has finalized a
-group.version.
+group.version. In groups that migrate some members speak one protocol and some the other, so that the group changes its own
+each time one comes or goes.
 
     groups.py [--broker ringmain|kafka|HOST:PORT] [--client NAME]... [--jobs N] [--plant commit-ahead|reset-offset] [--self-test]
 
@@ -220,7 +221,7 @@ def run_all(bootstrap, clients, tally, jobs, plant=None):
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
             work = []
             for client in clients:
-                if client.protocol == "consumer" and not consumer_protocol:
+                if (client.protocol == "consumer" or client.guests) and not consumer_protocol:
                     print(f"not served: {client.name}: no ConsumerGroupHeartbeat with a finalized group.version", flush=True)
                 else:
                     work.append(pool.submit(Scenario(client, bootstrap, feed, tally, plant).run))

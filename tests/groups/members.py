@@ -44,12 +44,14 @@ END_DEADLINE_S = 30
 class Client:
     """How a worker is called, and what its library does otherwise than the rest."""
 
-    def __init__(self, name, command, options=(), protocol="classic", generation=True):
+    def __init__(self, name, command, options=(), protocol="classic", generation=True, guests=()):
         self.name = name
         self.command = command
         self.options = list(options)
         self.protocol = protocol
-        self.generation = generation and protocol == "classic"  # whether it knows the generation of an assignment
+        self.guests = guests  # names of members that speak the consumer protocol in a group of the classic one
+        # Whether it knows the generation of an assignment.
+        self.generation = generation and protocol == "classic" and not guests
         self.commits_by_itself = command == ["kcat"]
 
     def member(self, log, name, bootstrap, consumer_group, topic, options=()):
@@ -60,9 +62,11 @@ class Client:
                 "-X", f"session.timeout.ms={SESSION_MS}", "-X", f"heartbeat.interval.ms={SESSION_MS // 12}",
                 "-X", f"auto.commit.interval.ms={KCAT_COMMIT_MS}", "-X", "fetch.wait.max.ms=100",
                 "-X", "partition.assignment.strategy=range", "-G", consumer_group, topic])
+        # A guest leaves the assigning to the broker.
+        own = ["--protocol", "consumer"] if name in self.guests else self.options
         protocol = ["--protocol", self.protocol] if self.protocol != "classic" else []
         return Member(log, name, [*self.command, "subscribe", bootstrap, consumer_group, topic, "--session-ms",
-                                  str(SESSION_MS), *protocol, *self.options, *options])
+                                  str(SESSION_MS), *protocol, *own, *options])
 
 
 KCAT_COMMIT_MS = 200
@@ -73,6 +77,8 @@ ALL = [
     Client("java", JAVA),
     Client("java cooperative", JAVA, ["--assignor", "cooperative-sticky"]),
     Client("java consumer", JAVA, protocol="consumer"),
+    Client("java migrating", JAVA, guests=("b", "c")),
+    Client("java cooperative migrating", JAVA, ["--assignor", "cooperative-sticky"], guests=("b", "c")),
     Client("platformatic", PLATFORMATIC),
     Client("platformatic consumer", PLATFORMATIC, protocol="consumer"),
     Client("kcat", ["kcat"], generation=False),
@@ -81,6 +87,7 @@ ALL = [
     Client("confluent-kafka", CONFLUENT),
     Client("confluent-kafka cooperative", CONFLUENT, ["--assignor", "cooperative-sticky"]),
     Client("confluent-kafka consumer", CONFLUENT, protocol="consumer"),
+    Client("confluent-kafka migrating", CONFLUENT, guests=("b", "c")),
     Client("franz-go", [GO / "group-franz"]),
     Client("franz-go consumer", [GO / "group-franz"], protocol="consumer"),
     Client("sarama", [GO / "group-sarama"]),

@@ -25,7 +25,7 @@ use crate::harness::{Broker, Conn, code};
 const LONG_MS: i32 = 300_000;
 
 /// A node that has its topic of committed offsets, and no delay before a first rebalance.
-fn coordinating() -> Broker {
+pub(crate) fn coordinating() -> Broker {
     let broker = Broker::with(&[
         ("group.initial.rebalance.delay.ms", "0"),
         ("offsets.topic.num.partitions", "2"),
@@ -37,7 +37,11 @@ fn coordinating() -> Broker {
     broker
 }
 
-fn wish<'a>(group_id: &'a str, member_id: &'a str, metadata: &'a [u8]) -> JoinGroupRequest<'a> {
+pub(crate) fn wish<'a>(
+    group_id: &'a str,
+    member_id: &'a str,
+    metadata: &'a [u8],
+) -> JoinGroupRequest<'a> {
     JoinGroupRequest {
         group_id,
         session_timeout_ms: LONG_MS,

@@ -5,6 +5,7 @@
 //! and the memory of frames is back.
 
 mod batches;
+mod consumers;
 mod framing;
 mod groups;
 mod harness;

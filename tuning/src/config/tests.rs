@@ -306,3 +306,15 @@ fn the_reference_page_is_fresh() {
         "CONFIGS.md is stale: RINGMAIN_WRITE_DOCS=1 cargo test -p ringmain-tuning"
     );
 }
+
+#[test]
+fn what_holds_for_every_group_lies_within_the_bounds_that_the_broker_sets() {
+    let session = "group.consumer.session.timeout.ms";
+    let least = "group.consumer.min.session.timeout.ms";
+    let check = |entries: &[(&str, &str)]| validate_map(Scope::Broker, &map(entries));
+    assert!(matches!(check(&[(session, "6000")]), Err(ConfigError::Conflict { .. })));
+    assert_eq!(check(&[(session, "6000"), (least, "6000")]), Ok(()));
+    assert!(matches!(check(&[(session, "60001")]), Err(ConfigError::Conflict { .. })));
+    let slow = [(session, "6000"), (least, "1"), ("group.consumer.heartbeat.interval.ms", "6001")];
+    assert!(matches!(check(&slow), Err(ConfigError::Conflict { .. })));
+}

@@ -49,7 +49,15 @@ pub fn validate_map(scope: Scope, map: &ConfigMap) -> Result<(), ConfigError> {
             }
             Ok(())
         }
-        Scope::Broker => Ok(()),
+        Scope::Broker => {
+            for what in ["session.timeout.ms", "heartbeat.interval.ms", "assignment.interval.ms"] {
+                let value = format!("group.consumer.{what}");
+                at_most(scope, map, &format!("group.consumer.min.{what}"), &value)?;
+                at_most(scope, map, &value, &format!("group.consumer.max.{what}"))?;
+            }
+            let heartbeat = "group.consumer.heartbeat.interval.ms";
+            at_most(scope, map, heartbeat, "group.consumer.session.timeout.ms")
+        }
     }
 }
 

@@ -235,7 +235,9 @@ impl Inner {
             self.load(index, turn);
         }
         answer(answers);
-        self.tell_topics(image);
+        if !topics::is_same(&before, image) {
+            self.tell_topics(image);
+        }
         self.forget_topics(&before, image);
     }
 

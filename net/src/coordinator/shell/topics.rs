@@ -5,12 +5,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::types::TopicId;
-use replication::image::ClusterImage;
+use replication::image::{ClusterImage, Topic};
 
 use super::super::{GroupOverrides, Topics};
 
 /// The topics of an image.
 pub(super) struct ImageTopics(pub(super) Arc<ClusterImage>);
+
+/// Whether two images say the same about topics and groups, so that no group need look again.
+pub(super) fn is_same(before: &ClusterImage, after: &ClusterImage) -> bool {
+    let is_same_topic = |(one, other): (&Arc<Topic>, &Arc<Topic>)| {
+        Arc::ptr_eq(one, other)
+            || one.id == other.id && one.partitions.len() == other.partitions.len()
+    };
+    let configs = |image: &'_ ClusterImage| -> Vec<_> {
+        let ids = image.configured_groups();
+        ids.map(|id| (Arc::clone(id), image.group_configs(id).cloned())).collect()
+    };
+    before.topic_count() == after.topic_count()
+        && before.topics().zip(after.topics()).all(is_same_topic)
+        && configs(before) == configs(after)
+}
 
 impl fmt::Debug for ImageTopics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

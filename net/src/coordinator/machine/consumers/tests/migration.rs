@@ -308,6 +308,9 @@ fn who_is_told_to_join_or_to_sync_and_does_not_is_taken_out() {
     }
     world.pass(Duration::from_secs(1));
     world.settle();
+    // One at a time.
+    world.pass(Duration::from_secs(1));
+    world.settle();
     assert_eq!(world.state().members.keys().map(|id| &**id).collect::<Vec<_>>(), ["new"]);
     assert_eq!(world.heartbeat(&old, 1), Err(GroupError::UnknownMemberId));
     assert_eq!(world.coordinator.timers.len(), 2, "the session of one member, and retention");
@@ -408,5 +411,26 @@ fn assignments_are_gathered_for_the_interval() {
     world.pass(Duration::from_secs(1));
     assert_eq!(world.beat(stay("a", 2)).unwrap().assignment, Some(partitions(&[0, 1])));
     assert_eq!(world.state().assignment_epoch, 3);
+    world.check();
+}
+
+#[test]
+fn a_crowd_that_joins_is_assigned_once_per_interval_and_each_join_writes_only_itself() {
+    let mut world = World::new(&[("t", 1, 4)]);
+    world.coordinator.settings.consumer_assignment_interval_ms = 1_000;
+    world.beat(join("first")).unwrap();
+    let before = world.log.len();
+    for number in 0..1_000 {
+        world.beat(join(&format!("member-{number:04}"))).unwrap();
+    }
+    // A subscription, a group epoch, what it has.
+    assert_eq!(world.log.len() - before, 3_000);
+    assert_eq!(world.state().assignment_epoch, 2);
+    world.pass(Duration::from_secs(1));
+    let before = world.log.len();
+    world.beat(stay("member-0000", 2)).unwrap();
+    assert_eq!(world.state().assignment_epoch, 1_002);
+    let written = world.log.len() - before;
+    assert!(written < 1_010, "a share for each, once: {written}");
     world.check();
 }
