@@ -18,17 +18,29 @@ pub struct Planted {
     pub unjournaled_start: bool,
     /// Let compacted segments take the place of others before they are synced.
     pub unsynced_swap: bool,
+    /// Let compaction take the newest value of a key, too.
+    pub drop_newest: bool,
+    /// Let compaction take deletions in the first round that sees them.
+    pub early_tombstone: bool,
 }
 
 const ACK_BEFORE_SUBMIT: &str = "ack-before-submit";
 const MISSING_FLUSH: &str = "missing-flush";
 const UNJOURNALED_START: &str = "unjournaled-start";
 const UNSYNCED_SWAP: &str = "unsynced-swap";
+const DROP_NEWEST: &str = "drop-newest";
+const EARLY_TOMBSTONE: &str = "early-tombstone";
 
 impl Planted {
     /// The bugs by name.
-    pub const NAMES: [&str; 4] =
-        [ACK_BEFORE_SUBMIT, MISSING_FLUSH, UNJOURNALED_START, UNSYNCED_SWAP];
+    pub const NAMES: [&str; 6] = [
+        ACK_BEFORE_SUBMIT,
+        MISSING_FLUSH,
+        UNJOURNALED_START,
+        UNSYNCED_SWAP,
+        DROP_NEWEST,
+        EARLY_TOMBSTONE,
+    ];
 
     /// Whether any bug is planted.
     #[must_use]
@@ -45,6 +57,8 @@ impl fmt::Display for Planted {
             (self.missing_flush, MISSING_FLUSH),
             (self.unjournaled_start, UNJOURNALED_START),
             (self.unsynced_swap, UNSYNCED_SWAP),
+            (self.drop_newest, DROP_NEWEST),
+            (self.early_tombstone, EARLY_TOMBSTONE),
         ];
         let names: Vec<&str> = named.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
         f.write_str(if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }.as_str())
@@ -66,6 +80,8 @@ impl FromStr for Planted {
             MISSING_FLUSH => Ok(Self { missing_flush: true, ..Self::default() }),
             UNJOURNALED_START => Ok(Self { unjournaled_start: true, ..Self::default() }),
             UNSYNCED_SWAP => Ok(Self { unsynced_swap: true, ..Self::default() }),
+            DROP_NEWEST => Ok(Self { drop_newest: true, ..Self::default() }),
+            EARLY_TOMBSTONE => Ok(Self { early_tombstone: true, ..Self::default() }),
             _ => Err(UnknownBug(name.to_owned())),
         }
     }

@@ -44,6 +44,8 @@ fn left_at(now_ms: i64, keys: &KeyOffsets, bytes: &[u8], must_stay: bool) -> Lef
         now_ms,
         delete_retention_ms: RETENTION_MS,
         decompressed_bytes_max: EXPANDED_BYTES_MAX,
+        #[cfg(feature = "planted-bugs")]
+        planted: crate::journal::Planted::default(),
     };
     filter.of(&BatchView::only(bytes).unwrap(), must_stay).unwrap()
 }
@@ -207,6 +209,8 @@ fn of_a_batch_that_expands_too_far_nothing_goes() {
         now_ms: NOW,
         delete_retention_ms: RETENTION_MS,
         decompressed_bytes_max: 1000,
+        #[cfg(feature = "planted-bugs")]
+        planted: crate::journal::Planted::default(),
     };
     let error = filter.of(&BatchView::only(&bytes).unwrap(), false);
     assert!(error.is_err(), "{error:?}");
