@@ -162,7 +162,13 @@ impl Life {
     async fn act(&self, random: &mut Random) {
         match random.index(30) {
             0..2 => self.round(random, false).await,
-            2 => self.round_in_background(random),
+            2 => {
+                self.round_in_background(random);
+                for _ in 0..random.index(4) {
+                    self.check_lookups(random).await;
+                    self.read_from(random).await;
+                }
+            }
             3..6 => {
                 // As far as segments and deletions last.
                 let far = [70, 70, 1_000, 31_000, -50][random.index(5)];

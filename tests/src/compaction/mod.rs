@@ -126,7 +126,7 @@ pub fn run(options: &Options) -> Verdict {
 fn cuts(seed: u64, steps: &[u64], all: u64) -> Vec<u64> {
     let mut random = Random::new(seed).fork(CUT);
     let anywhere = 1 + random.range(0..all);
-    let stride = match seed.is_multiple_of(THOROUGH_ONE_IN) {
+    let stride = match (seed + 1).is_multiple_of(THOROUGH_ONE_IN) {
         true => 1,
         false => (steps.len() / CUTS).max(1),
     };
