@@ -10,6 +10,7 @@ pub mod campaign;
 pub mod checkers;
 pub mod client;
 pub mod cluster;
+pub mod compaction;
 pub mod every_io;
 pub mod history;
 pub mod nemesis;

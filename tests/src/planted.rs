@@ -5,6 +5,7 @@
 
 use engine::journal::Planted;
 
+use crate::compaction;
 use crate::nemesis::Weather;
 use crate::run::{RunOptions, Verdict, run};
 
@@ -14,6 +15,17 @@ use crate::run::{RunOptions, Verdict, run};
 pub fn hunt(seed: u64, weather: Weather, planted: Planted) -> Verdict {
     let verdict = run(&RunOptions::planted(seed, weather, planted));
     if verdict.violations.is_empty() || keeps_promises(seed, weather) {
+        return verdict;
+    }
+    Verdict { violations: Vec::new(), ..verdict }
+}
+
+/// The same with a history of a compacted partition.
+#[must_use]
+pub fn hunt_in_compaction(seed: u64, planted: Planted) -> Verdict {
+    let options = compaction::Options { seed, ..compaction::Options::default() };
+    let verdict = compaction::run(&compaction::Options { planted, ..options });
+    if verdict.violations.is_empty() || compaction::run(&options).violations.is_empty() {
         return verdict;
     }
     Verdict { violations: Vec::new(), ..verdict }
@@ -54,6 +66,7 @@ mod tests {
         let planted = Planted { missing_flush: true, ..Planted::default() };
         assert!(found_by(planted).is_some());
     }
+
     #[test]
     fn a_partition_that_is_given_to_two_members_is_found() {
         let planted = Planted { double_owner: true, ..Planted::default() };
@@ -76,5 +89,27 @@ mod tests {
     fn a_member_that_nobody_misses_is_found() {
         let planted = Planted { stuck_rebalance: true, ..Planted::default() };
         assert!(found_by(planted).is_some());
+    }
+
+    fn found_in_compaction(planted: Planted) -> Option<u64> {
+        (0..SEEDS_MAX).find(|seed| !hunt_in_compaction(*seed, planted).violations.is_empty())
+    }
+
+    #[test]
+    fn a_swap_of_segments_that_are_not_synced_is_found() {
+        let planted = Planted { unsynced_swap: true, ..Planted::default() };
+        assert!(found_in_compaction(planted).is_some());
+    }
+
+    #[test]
+    fn a_compaction_that_drops_the_newest_value_is_found() {
+        let planted = Planted { drop_newest: true, ..Planted::default() };
+        assert!(found_in_compaction(planted).is_some());
+    }
+
+    #[test]
+    fn a_deletion_that_goes_too_early_is_found() {
+        let planted = Planted { early_tombstone: true, ..Planted::default() };
+        assert!(found_in_compaction(planted).is_some());
     }
 }

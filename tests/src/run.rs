@@ -61,6 +61,8 @@ pub struct Figures {
     pub sent: u64,
     /// Records that readers got.
     pub read: u64,
+    /// Rounds of compaction that came to their end.
+    pub compactions: u64,
 }
 
 impl Figures {
@@ -72,6 +74,7 @@ impl Figures {
         self.acked += other.acked;
         self.sent += other.sent;
         self.read += other.read;
+        self.compactions += other.compactions;
     }
 
     fn of(history: &History) -> Self {

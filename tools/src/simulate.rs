@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use ringmain_tests::campaign::{Campaign, Sum};
+use ringmain_tests::compaction;
 use ringmain_tests::every_io::EveryIo;
 use ringmain_tests::nemesis::Weather;
 use ringmain_tests::run::{Figures, RunOptions, Verdict, run};
@@ -36,7 +37,7 @@ pub(crate) struct Arguments {
     /// What happens in a world.
     #[arg(long, value_enum, default_value_t)]
     scenario: Scenario,
-    /// With `every-io` and one seed: crash at this step only.
+    /// With `every-io` or `compaction` and one seed: crash at this step only.
     #[arg(long, value_name = "N", requires = "seed")]
     step: Option<u64>,
     /// Write every step of a single run to this file.
@@ -69,6 +70,9 @@ enum Scenario {
     Calm,
     /// One small world, crashed at every single step of its disk I/O.
     EveryIo,
+    /// Histories of one compacted partition, in the store alone, crashed at every step of a round of
+    /// compaction: all of them in one history of 64, some in the others.
+    Compaction,
 }
 
 impl Arguments {
@@ -89,7 +93,17 @@ impl Arguments {
         match self.scenario {
             Scenario::Calm => Weather::Calm,
             Scenario::DiskErrors => Weather::DiskErrors,
-            Scenario::Chaos | Scenario::EveryIo => Weather::Chaos,
+            Scenario::Chaos | Scenario::EveryIo | Scenario::Compaction => Weather::Chaos,
+        }
+    }
+
+    fn compaction_options(&self, seed: u64) -> compaction::Options {
+        compaction::Options {
+            seed,
+            step: self.step,
+            trace_text: self.trace.is_some(),
+            #[cfg(feature = "planted-bugs")]
+            planted: self.planted.unwrap_or_default(),
         }
     }
 
@@ -109,7 +123,10 @@ impl Arguments {
     fn single(&self, seed: u64) -> anyhow::Result<()> {
         let started = Instant::now();
         let trace_text = self.trace.is_some() || self.events.is_some();
-        let verdict = run(&RunOptions { trace_text, ..self.options(seed) });
+        let verdict = match self.scenario {
+            Scenario::Compaction => compaction::run(&self.compaction_options(seed)),
+            _ => run(&RunOptions { trace_text, ..self.options(seed) }),
+        };
         self.write_trace(&verdict)?;
         let mut out = std::io::stdout().lock();
         writeln!(out, "seed {seed}: trace {:016x}", verdict.trace_hash)?;
@@ -122,9 +139,15 @@ impl Arguments {
     fn one(&self, seed: u64) -> Verdict {
         #[cfg(feature = "planted-bugs")]
         if let Some(planted) = self.planted {
-            return ringmain_tests::planted::hunt(seed, self.weather(), planted);
+            return match self.scenario {
+                Scenario::Compaction => ringmain_tests::planted::hunt_in_compaction(seed, planted),
+                _ => ringmain_tests::planted::hunt(seed, self.weather(), planted),
+            };
         }
-        run(&self.options(seed))
+        match self.scenario {
+            Scenario::Compaction => compaction::run(&self.compaction_options(seed)),
+            _ => run(&self.options(seed)),
+        }
     }
 
     fn many(&self) -> anyhow::Result<()> {
@@ -246,10 +269,10 @@ impl Arguments {
 
 fn figures(out: &mut impl Write, figures: &Figures, started: Instant) -> std::io::Result<()> {
     let seconds = started.elapsed().as_secs_f64();
-    let Figures { crashes, io_steps, virtual_ms, acked, sent, read } = figures;
+    let Figures { crashes, io_steps, virtual_ms, acked, sent, read, compactions } = figures;
     let virtual_s = *virtual_ms as f64 / 1000.0;
     writeln!(
         out,
-        "  {crashes} crashes, {io_steps} I/O steps, {sent} batches sent, {acked} acknowledged, {read} records read, {virtual_s:.1} simulated s in {seconds:.1} s"
+        "  {crashes} crashes, {io_steps} I/O steps, {sent} batches sent, {acked} acknowledged, {read} records read, {compactions} compactions, {virtual_s:.1} simulated s in {seconds:.1} s"
     )
 }

@@ -27,6 +27,10 @@ pub struct Planted {
     pub ack_commit_before_append: bool,
     /// Never miss a member of a consumer group that is not heard of any more.
     pub stuck_rebalance: bool,
+    /// Let compaction take the newest value of a key, too.
+    pub drop_newest: bool,
+    /// Let compaction take deletions in the first round that sees them.
+    pub early_tombstone: bool,
 }
 
 const ACK_BEFORE_SUBMIT: &str = "ack-before-submit";
@@ -37,10 +41,12 @@ const DOUBLE_OWNER: &str = "double-owner";
 const UNRELEASED_OWNER: &str = "unreleased-owner";
 const ACK_COMMIT_BEFORE_APPEND: &str = "ack-commit-before-append";
 const STUCK_REBALANCE: &str = "stuck-rebalance";
+const DROP_NEWEST: &str = "drop-newest";
+const EARLY_TOMBSTONE: &str = "early-tombstone";
 
 impl Planted {
     /// The bugs by name.
-    pub const NAMES: [&str; 8] = [
+    pub const NAMES: [&str; 10] = [
         ACK_BEFORE_SUBMIT,
         MISSING_FLUSH,
         UNJOURNALED_START,
@@ -49,6 +55,8 @@ impl Planted {
         UNRELEASED_OWNER,
         ACK_COMMIT_BEFORE_APPEND,
         STUCK_REBALANCE,
+        DROP_NEWEST,
+        EARLY_TOMBSTONE,
     ];
 
     /// Whether any bug is planted.
@@ -70,6 +78,8 @@ impl fmt::Display for Planted {
             (self.unreleased_owner, UNRELEASED_OWNER),
             (self.ack_commit_before_append, ACK_COMMIT_BEFORE_APPEND),
             (self.stuck_rebalance, STUCK_REBALANCE),
+            (self.drop_newest, DROP_NEWEST),
+            (self.early_tombstone, EARLY_TOMBSTONE),
         ];
         let names: Vec<&str> = named.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
         f.write_str(if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }.as_str())
@@ -97,6 +107,8 @@ impl FromStr for Planted {
                 Ok(Self { ack_commit_before_append: true, ..Self::default() })
             }
             STUCK_REBALANCE => Ok(Self { stuck_rebalance: true, ..Self::default() }),
+            DROP_NEWEST => Ok(Self { drop_newest: true, ..Self::default() }),
+            EARLY_TOMBSTONE => Ok(Self { early_tombstone: true, ..Self::default() }),
             _ => Err(UnknownBug(name.to_owned())),
         }
     }

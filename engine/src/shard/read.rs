@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use super::files::Part;
-use super::walk::{BatchHeader, Pieces, Walked, Wanted};
+use super::walk::{BatchHeader, Pieces, Walked, Wanted, any_records};
 use super::{Inner, Store, StoreError};
 use crate::batch::HEADER_BYTES;
 use crate::journal::entry::SegmentName;
@@ -25,6 +25,9 @@ const READ_BYTES_MAX: u32 = 1 << 20;
 
 /// Bytes read for a walk when less was asked for: an index interval and some.
 const READ_BYTES_MIN: u32 = 32 << 10;
+
+/// How often a segment may leave the log between lookup and reading before that is an error.
+pub(super) const MOVES_MAX: u32 = 3;
 
 /// A read that was checked against the log's bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,15 @@ pub struct ReadBatches {
     pub first: Offset,
     /// Offset after the last batch: where to read on. The offset asked for if nothing was read.
     pub end: Offset,
+}
+
+impl ReadBatches {
+    /// Whether there is a record in them. Compaction leaves batches without one, which keep a producer's last
+    /// sequence number or the end of a segment.
+    #[must_use]
+    pub fn has_records(&self) -> bool {
+        any_records(&self.views)
+    }
 }
 
 /// Where the bytes of a read lie now.
@@ -159,7 +171,9 @@ impl Inner {
                 Source::Memory(found) => return Ok(found),
                 Source::Nothing => break,
                 Source::Disk(place) => match self.read_disk(&plan, &place).await {
-                    Err(ReadError::Storage { errno: Errno::ENOENT, .. }) if moved < 3 => moved += 1,
+                    Err(ReadError::Storage { errno: Errno::ENOENT, .. }) if moved < MOVES_MAX => {
+                        moved += 1;
+                    }
                     // The rest of the segment is a gap: what is asked for is in the next one.
                     Ok(OnDisk::Before(end)) if end > plan.from => plan.from = end,
                     Ok(OnDisk::Before(_) | OnDisk::Nothing) => break,

@@ -93,6 +93,10 @@ impl Inner {
             bytes.and_then(|bytes| SideTable::decode(&whose, &bytes).map_err(|_| Errno::EILSEQ));
         let table = match loaded {
             Ok(table) => Rc::new(table),
+            // It left the log meanwhile, and its files went.
+            Err(_) if self.paged_blocks(id, segment).is_none() => {
+                return Err(ReadError::Storage { partition: id, errno: Errno::ENOENT });
+            }
             Err(errno) => {
                 tracing::warn!(%id, segment = %segment.base, %errno, "sidecar is damaged: rebuilding it from its segment");
                 Rc::new(self.rebuild_side(id, segment).await?)

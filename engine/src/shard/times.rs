@@ -2,9 +2,11 @@
 //! batches are walked, and the records of the one batch that matters.
 
 use super::Store;
+use super::read::MOVES_MAX;
 use super::walk::each_batch;
 use crate::batch::BatchView;
 use crate::log::error::ReadError;
+use crate::rt::Errno;
 use crate::types::{Offset, PartitionId};
 
 /// Bytes looked at per step of a search.
@@ -25,14 +27,18 @@ impl Store {
         let log_start = self.log_start(id).ok_or(ReadError::UnknownPartition(id))?;
         from = from.max(log_start);
         while from < upto {
-            let plan = match self.plan_read(id, from, upto, STEP_BYTES, true) {
+            let batches = match self.plan_read(id, from, upto, STEP_BYTES, true) {
+                Ok(plan) => self.inner.read(&plan).await,
+                Err(error) => Err(error),
+            };
+            let batches = match batches {
+                // The log start moved, before the read or under it.
                 Err(ReadError::OutOfRange { log_start, .. }) if from < log_start => {
                     from = log_start;
                     continue;
                 }
-                plan => plan?,
+                batches => batches?,
             };
-            let batches = self.inner.read(&plan).await?;
             if batches.views.is_empty() {
                 return Ok(None);
             }
@@ -85,8 +91,25 @@ impl Store {
         Ok(None)
     }
 
-    /// Offset of a batch before which no record is as late as `timestamp`.
+    /// Offset of a batch before which no record is as late as `timestamp`. Looked for anew when retention or
+    /// compaction takes the segment away before its index was read.
     async fn search_start(
+        &self,
+        id: PartitionId,
+        timestamp: i64,
+    ) -> Result<Option<Offset>, ReadError> {
+        let mut moved = 0;
+        loop {
+            match self.try_search_start(id, timestamp).await {
+                Err(ReadError::Storage { errno: Errno::ENOENT, .. }) if moved < MOVES_MAX => {
+                    moved += 1;
+                }
+                found => return found,
+            }
+        }
+    }
+
+    async fn try_search_start(
         &self,
         id: PartitionId,
         timestamp: i64,

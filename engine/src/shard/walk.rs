@@ -184,6 +184,20 @@ impl BatchHeader {
     }
 }
 
+/// Whether any batch in views that begin and end at batch boundaries has a record. Looks at headers only, and
+/// at one in all but compacted logs.
+pub(super) fn any_records(views: &[View]) -> bool {
+    let mut pieces = Pieces::at(0);
+    views.iter().for_each(|view| pieces.push(view.clone()));
+    let mut position = 0;
+    while let Some(header) = pieces.header(position) {
+        let count = header.last_chunk().copied().map_or(0, i32::from_be_bytes);
+        let Some(batch) = BatchHeader::read(&header).filter(|_| count == 0) else { return true };
+        position += batch.size;
+    }
+    false
+}
+
 /// The batches in views that begin and end at batch boundaries, each in one piece.
 ///
 /// A batch that lies in two views is copied together; callers look at few.

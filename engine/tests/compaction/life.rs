@@ -29,6 +29,8 @@ pub struct Plan {
     pub steps: u64,
     pub ios_per_life: u64,
     pub keys: u64,
+    /// `file.delete.delay.ms`.
+    pub file_delete_delay_ms: u64,
     #[cfg(feature = "planted-bugs")]
     pub planted: engine::journal::Planted,
 }
@@ -39,6 +41,7 @@ impl Default for Plan {
             steps: 150,
             ios_per_life: 700,
             keys: 60,
+            file_delete_delay_ms: 3,
             #[cfg(feature = "planted-bugs")]
             planted: engine::journal::Planted::default(),
         }
@@ -73,7 +76,7 @@ impl Plan {
     }
 }
 
-fn settings() -> PartitionSettings {
+fn settings(plan: &Plan) -> PartitionSettings {
     let compaction = CompactionSettings {
         delete_retention_ms: DELETE_RETENTION_MS as u64,
         ..CompactionSettings::default()
@@ -81,7 +84,7 @@ fn settings() -> PartitionSettings {
     PartitionSettings {
         segment_bytes: 64 << 10,
         index_interval_bytes: 8 << 10,
-        file_delete_delay_ms: 3,
+        file_delete_delay_ms: plan.file_delete_delay_ms,
         compaction: Some(compaction),
         ..PartitionSettings::default()
     }
@@ -99,7 +102,7 @@ impl Life {
     /// Recovers, and creates the partition if no life did.
     pub async fn start(rt: Rt, plan: Plan, model: Rc<RefCell<Model>>) -> Self {
         let config = plan.config();
-        let fate = |_| Fate::Known(settings());
+        let fate = |_| Fate::Known(settings(&plan));
         let place = |_| ShardId(0);
         let recovered = recover(&rt, Path::new("/data"), 1, &config, &fate, &place).await;
         let mut recovered = recovered.unwrap_or_else(|error| panic!("recovery refuses: {error}"));
@@ -109,7 +112,7 @@ impl Life {
             assert!(!model.borrow().created, "the partition is gone");
             let starts = model.borrow().starts;
             *model.borrow_mut() = Model { starts, ..Model::default() };
-            let created = store.create_partition(ID, settings(), LeaderEpoch(0)).unwrap();
+            let created = store.create_partition(ID, settings(&plan), LeaderEpoch(0)).unwrap();
             store.durable(created).await.unwrap();
         }
         model.borrow_mut().created = true;
@@ -182,6 +185,28 @@ impl Life {
         if random.chance(500) {
             self.store.close().await.expect("no fault was injected");
         }
+    }
+
+    /// Several segments, all of them dirty, and a clean stop.
+    pub async fn fill(&self) {
+        let mut random = Random::new(self.rt.random_u64());
+        for _ in 0..80 {
+            self.append(&mut random).await;
+        }
+        self.wait_acked().await;
+        self.store.close().await.expect("no fault was injected");
+    }
+
+    /// A search by time that began before a round, and comes to its index after it.
+    pub async fn look_up_over_a_round(&self) {
+        let (store, end) = (self.store.clone(), self.store.log_end(ID).unwrap());
+        let search = async move { store.offset_for_timestamp(ID, 0, end).await };
+        let search = self.rt.spawn(Group::Fetch, search);
+        self.rt.yield_now().await;
+        self.compact(&mut Random::new(3)).await;
+        assert!(self.model.borrow().rounds > 0);
+        let first = search.await.unwrap();
+        assert!(matches!(first, Ok(Some(_))), "{first:?}");
     }
 
     async fn append(&self, random: &mut Random) {

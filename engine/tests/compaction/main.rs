@@ -18,7 +18,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use engine::rt::sim::{Crash, CrashLoss, NodeIndex, NodeOptions, Random, World, local_main};
+use engine::rt::sim::{
+    Crash, CrashLoss, Effect, NodeIndex, NodeOptions, OpKind, Random, Rule, World, local_main,
+};
 
 use life::{Life, Plan};
 use model::Model;
@@ -123,6 +125,41 @@ fn a_cut_at_every_io_of_a_history_with_rounds() {
     }
     println!("{cuts} cuts, {rounds} rounds in the whole history");
     assert!(rounds > 1);
+}
+
+/// The segment that a search begins in is replaced, and its files are gone, before its sidecar is open.
+#[test]
+fn a_search_by_time_outlives_the_segment_that_it_began_in() {
+    let plan = Plan { file_delete_delay_ms: 0, ..Plan::default() };
+    let mut world = World::new(11);
+    let shared = Shared::default();
+    let (of_node, go) = (shared.clone(), Rc::new(Cell::new(false)));
+    let may_go = go.clone();
+    let node = world.add_local(NodeOptions::default(), move || {
+        let (shared, go) = (of_node.clone(), may_go.clone());
+        vec![local_main(move |rt| async move {
+            let is_first = shared.model.borrow().starts == 0;
+            let life = Life::start(rt.clone(), plan, shared.model.clone()).await;
+            if is_first {
+                life.fill().await;
+            }
+            shared.ended.set(true);
+            while !go.get() {
+                rt.sleep(Duration::from_millis(1)).await;
+            }
+            life.look_up_over_a_round().await;
+            shared.only_check.set(true);
+        })]
+    });
+    assert!(world.run_until(LIFE_LIMIT, |_| shared.ended.get()), "the first life does not end");
+    world.crash(node, Crash::Kill);
+    shared.ended.set(false);
+    world.restart(node);
+    assert!(world.run_until(LIFE_LIMIT, |_| shared.ended.get()), "no second start");
+    let late = Effect::Stall(Duration::from_secs(5));
+    world.add_rule(Rule::new(OpKind::Open, late).path(".side").nth(0));
+    go.set(true);
+    assert!(world.run_until(LIFE_LIMIT, |_| shared.only_check.get()), "the search does not end");
 }
 
 #[test]

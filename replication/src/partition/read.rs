@@ -87,23 +87,36 @@ impl Inner {
         Ok(diverges.then_some(EpochEnd { leader_epoch, end_offset }))
     }
 
+    /// Reads on past batches that compaction left without a record: some clients look for their next offset in
+    /// records alone, and would ask for such an answer for ever. Only where nothing else is left they get it.
     async fn read(
         &self,
         call: &FetchCall,
         mut fetched: Fetched<View>,
         bound: Offset,
     ) -> Result<Fetched<View>, PartitionError> {
-        let FetchCall { id, from, bytes_max, at_least_one, .. } = *call;
-        let plan = self.store.plan_read(id, from, bound, bytes_max, at_least_one);
-        let read = match plan {
-            Ok(plan) => self.store.read(plan).await,
-            Err(error) => Err(error),
-        };
-        match read {
-            Ok(batches) => fetched.views = batches.views,
-            // No memory now: the reader comes again, and finds that there is more.
-            Err(ReadError::NoMemory) => {}
-            Err(error) => return Err(read_refusal(&error)),
+        let FetchCall { id, mut from, bytes_max, at_least_one, .. } = *call;
+        loop {
+            let plan = self.store.plan_read(id, from, bound, bytes_max, at_least_one);
+            let read = match plan {
+                Ok(plan) => self.store.read(plan).await,
+                Err(error) => Err(error),
+            };
+            match read {
+                Ok(batches) if batches.views.is_empty() => break,
+                Ok(batches) => {
+                    let is_last = batches.end >= bound || batches.has_records();
+                    (from, fetched.views) = (batches.end, batches.views);
+                    if is_last {
+                        break;
+                    }
+                }
+                // No memory now: the reader comes again, and finds that there is more.
+                Err(ReadError::NoMemory) => break,
+                // What is there already is an answer.
+                Err(_) if !fetched.views.is_empty() => break,
+                Err(error) => return Err(read_refusal(&error)),
+            }
         }
         Ok(fetched)
     }

@@ -25,6 +25,9 @@ pub struct Filter<'a> {
     pub delete_retention_ms: u64,
     /// Cap on what a compressed batch may expand to, in bytes.
     pub decompressed_bytes_max: u64,
+    /// Bugs that tests plant to see that they are found.
+    #[cfg(feature = "planted-bugs")]
+    pub planted: crate::journal::Planted,
 }
 
 /// What is left of a batch.
@@ -64,11 +67,17 @@ impl Filter<'_> {
 
     fn sift(&self, batch: &BatchView<'_>) -> Result<Sifted, BatchError> {
         let deletions_stay = !batch.has_delete_horizon() || self.now_ms < batch.base_timestamp();
+        #[cfg(feature = "planted-bugs")]
+        let deletions_stay = deletions_stay && !self.planted.early_tombstone;
         sift(batch, self.decompressed_bytes_max, |record| {
             if record.offset >= self.keys.covered_to() {
                 return true;
             }
             let Some(key) = record.key else { return false };
+            #[cfg(feature = "planted-bugs")]
+            if self.planted.drop_newest && self.keys.is_superseded(key, record.offset.plus(-1)) {
+                return false;
+            }
             (record.value.is_some() || deletions_stay)
                 && !self.keys.is_superseded(key, record.offset)
         })

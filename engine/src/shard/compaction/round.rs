@@ -72,6 +72,8 @@ impl Round {
             now_ms,
             delete_retention_ms: compaction.delete_retention_ms,
             decompressed_bytes_max: self.inner.config.limits.decompressed_bytes_max,
+            #[cfg(feature = "planted-bugs")]
+            planted: self.inner.config.journal.planted,
         };
         let sources = self.sources(keys.covered_to());
         let mut done = Compacted { keys: keys.len(), ..Compacted::default() };
