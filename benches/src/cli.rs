@@ -19,6 +19,10 @@ pub(crate) enum Command {
     OpenLoop(OpenLoopOptions),
     /// Fetch as fast as the broker answers.
     Fetch(FetchOptions),
+    /// Wait until every partition serves, from before the broker is started; says when that was.
+    Ready(ReadyOptions),
+    /// Rebalance one large consumer group while many small ones go on.
+    Groups(GroupsOptions),
     /// Be a broker that does nothing: the ceiling for all others.
     Null(NullOptions),
     /// Measure the record batch code itself, without a broker.
@@ -34,13 +38,16 @@ pub(crate) struct Target {
     /// Topic; created where it does not exist.
     #[arg(long, default_value = "bench")]
     pub(crate) topic: String,
-    /// Partitions of a topic that is created.
+    /// Topics: with more than one, each is named after `--topic`, a dash and its number.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) topics: usize,
+    /// Partitions of each topic that is created.
     #[arg(long, default_value_t = 1)]
     pub(crate) partitions: i32,
     /// Topic configs as NAME=VALUE, for a topic that is created.
     #[arg(long = "topic-config", value_name = "NAME=VALUE")]
     pub(crate) topic_configs: Vec<String>,
-    /// Delete the topic at the end.
+    /// Delete the topics at the end.
     #[arg(long)]
     pub(crate) delete_topic: bool,
     /// Connections; each one writes to or reads from its share of the partitions.
@@ -66,6 +73,9 @@ pub(crate) struct Shape {
     /// Bytes of a batch before compression, header included; at least one record.
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) batch_bytes: usize,
+    /// Give records one of so many keys, drawn at random; several different batches are sent in turn then.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) keys: u64,
     /// none, gzip, snappy, lz4 or zstd.
     #[arg(long, default_value = "none", value_parser = codec)]
     pub(crate) codec: Codec,
@@ -85,6 +95,16 @@ pub(crate) enum Acks {
     Leader,
     /// All in-sync replicas.
     All,
+}
+
+impl Target {
+    /// The names of the topics.
+    pub(crate) fn topic_names(&self) -> Vec<String> {
+        match self.topics {
+            0 | 1 => vec![self.topic.clone()],
+            many => (0..many).map(|number| format!("{}-{number}", self.topic)).collect(),
+        }
+    }
 }
 
 impl Acks {
@@ -147,6 +167,42 @@ pub(crate) struct FetchOptions {
     /// Check the CRC of every batch, and that offsets have no gaps.
     #[arg(long)]
     pub(crate) verify: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ReadyOptions {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Give up after so many seconds.
+    #[arg(long, default_value_t = 120.0)]
+    pub(crate) seconds: f64,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct GroupsOptions {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Members of the large consumer group, each on a connection of its own.
+    #[arg(long, default_value_t = 5_000)]
+    pub(crate) members: usize,
+    /// Consumer groups of one member beside it.
+    #[arg(long, default_value_t = 200)]
+    pub(crate) groups: usize,
+    /// How often a member sends a heartbeat, in milliseconds.
+    #[arg(long, default_value_t = 3_000)]
+    pub(crate) heartbeat_ms: u64,
+    /// How often a small group commits an offset, in milliseconds.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) commit_ms: u64,
+    /// Rebalances, each begun by one more member.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rebalances: usize,
+    /// Produce requests per second to `--topic`, of one record of 1 KiB each.
+    #[arg(long, default_value_t = 200.0)]
+    pub(crate) rate: f64,
+    /// How long each phase without a rebalance lasts, before the first and after each.
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) quiet_seconds: f64,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -6,7 +6,7 @@
 //! the same generator sits there for every broker; only ratios of one run mean anything
 //! (`README.md`).
 //!
-//! Not covered: consumer groups, transactions, idempotent producers, TLS.
+//! Not covered: the consumer protocol (KIP-848), transactions, idempotent producers, TLS.
 
 mod cli;
 mod load;
@@ -23,6 +23,8 @@ fn main() -> Result<()> {
         cli::Command::Produce(options) => load::produce(&options),
         cli::Command::OpenLoop(options) => load::open_loop(&options),
         cli::Command::Fetch(options) => load::fetch(&options),
+        cli::Command::Ready(options) => load::ready(&options),
+        cli::Command::Groups(options) => load::groups(&options),
         cli::Command::Null(options) => null::serve(&options),
         cli::Command::Micro(options) => micro::run(&options),
     }

@@ -18,7 +18,8 @@ pub(crate) fn run(options: &MicroOptions) -> Result<()> {
     let rules = Rules { batch_bytes_max: u32::MAX, now_ms: i64::MAX / 2, ..Rules::default() };
     for record_bytes in [100, 1024] {
         for codec in Codec::ALL {
-            let shape = Shape { record_bytes, batch_bytes: 1_000_000, codec, acks: Acks::All };
+            let shape =
+                Shape { record_bytes, batch_bytes: 1_000_000, keys: 0, codec, acks: Acks::All };
             let (bytes, records) = batch(&shape);
             let seconds = time(budget, || {
                 black_box(check(black_box(&bytes), &rules)).map(drop).expect("a good batch");
@@ -31,8 +32,13 @@ pub(crate) fn run(options: &MicroOptions) -> Result<()> {
             )?;
         }
     }
-    let shape =
-        Shape { record_bytes: 1024, batch_bytes: 1_000_000, codec: Codec::None, acks: Acks::All };
+    let shape = Shape {
+        record_bytes: 1024,
+        batch_bytes: 1_000_000,
+        keys: 0,
+        codec: Codec::None,
+        acks: Acks::All,
+    };
     let mut bytes = batch(&shape).0;
     let crc = time(budget, || {
         let view = BatchView::only(black_box(&bytes)).expect("a good batch");

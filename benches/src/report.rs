@@ -80,13 +80,7 @@ impl Report {
             gb_per_s: window.bytes as f64 / seconds / 1e9,
             records_per_s: window.records as f64 / seconds,
             requests_per_s: window.requests as f64 / seconds,
-            latency_us: Latency {
-                p50: latencies.value_at_quantile(0.5),
-                p90: latencies.value_at_quantile(0.9),
-                p99: latencies.value_at_quantile(0.99),
-                p999: latencies.value_at_quantile(0.999),
-                max: latencies.max(),
-            },
+            latency_us: Latency::of(latencies),
             client_cpu_seconds,
             broker: window
                 .broker_cpu_seconds
@@ -125,6 +119,19 @@ impl Report {
             )?;
         }
         Ok(())
+    }
+}
+
+impl Latency {
+    /// The percentiles of a histogram.
+    pub(crate) fn of(latencies: &Histogram<u64>) -> Self {
+        Self {
+            p50: latencies.value_at_quantile(0.5),
+            p90: latencies.value_at_quantile(0.9),
+            p99: latencies.value_at_quantile(0.99),
+            p999: latencies.value_at_quantile(0.999),
+            max: latencies.max(),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::connection::Connection;
 use super::on_executor;
 use super::topic::{self, Partition};
 use super::window::Progress;
-use crate::cli::{FetchOptions, Target};
+use crate::cli::FetchOptions;
 
 const FETCH_VERSION: i16 = 11;
 const LIST_OFFSETS_VERSION: i16 = 5;
@@ -58,13 +58,13 @@ async fn run(options: FetchOptions) -> Result<()> {
 
 struct Lane {
     connection: Connection,
-    topic: String,
     cursors: Vec<Cursor>,
     fetch_bytes: i32,
     verify: bool,
 }
 
 struct Cursor {
+    topic: Rc<str>,
     partition: i32,
     begin: i64,
     end: i64,
@@ -84,22 +84,17 @@ impl Lane {
         let mut connection = Connection::open(leader).await?;
         let mut cursors = Vec::new();
         for each in share {
-            let begin = offset(&mut connection, &options.target, each.index, EARLIEST).await?;
-            let end = offset(&mut connection, &options.target, each.index, LATEST).await?;
+            let begin = offset(&mut connection, each, EARLIEST).await?;
+            let end = offset(&mut connection, each, LATEST).await?;
             if begin < end {
-                cursors.push(Cursor { partition: each.index, begin, end, at: begin });
+                let (topic, partition) = (Rc::clone(&each.topic), each.index);
+                cursors.push(Cursor { topic, partition, begin, end, at: begin });
             }
         }
         if cursors.is_empty() {
             bail!("nothing to read in topic {}: produce first", options.target.topic);
         }
-        Ok(Self {
-            connection,
-            topic: options.target.topic.clone(),
-            cursors,
-            fetch_bytes: options.fetch_bytes,
-            verify: options.verify,
-        })
+        Ok(Self { connection, cursors, fetch_bytes: options.fetch_bytes, verify: options.verify })
     }
 
     async fn run(mut self, progress: Rc<Progress>, over: Rc<Cell<bool>>) -> Result<()> {
@@ -133,7 +128,7 @@ impl Lane {
             min_bytes: 1,
             max_bytes: self.fetch_bytes,
             topics: vec![FetchTopic {
-                topic: &self.topic,
+                topic: &cursor.topic,
                 partitions: vec![partition],
                 ..FetchTopic::default()
             }],
@@ -168,18 +163,13 @@ fn count(records: &[u8], at: i64, verify: bool) -> Result<Taken> {
     Ok(taken)
 }
 
-async fn offset(
-    connection: &mut Connection,
-    target: &Target,
-    partition: i32,
-    timestamp: i64,
-) -> Result<i64> {
-    let partition = ListOffsetsPartition {
-        partition_index: partition,
+async fn offset(connection: &mut Connection, partition: &Partition, timestamp: i64) -> Result<i64> {
+    let asked = ListOffsetsPartition {
+        partition_index: partition.index,
         timestamp,
         ..ListOffsetsPartition::default()
     };
-    let topic = ListOffsetsTopic { name: &target.topic, partitions: vec![partition] };
+    let topic = ListOffsetsTopic { name: &partition.topic, partitions: vec![asked] };
     let request =
         ListOffsetsRequest { topics: vec![topic], replica_id: -1, ..ListOffsetsRequest::default() };
     let answer = connection.call(LIST_OFFSETS_VERSION, &request).await?;

@@ -7,7 +7,7 @@
 //! its latency counts from then. A broker that stalls for a second thus gets a second's worth of slow
 //! answers, where a closed loop would record one (coordinated omission).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -24,13 +24,13 @@ use net::wire::{Records, decode_response, encode_request};
 use super::connection::{Connection, read_frame};
 use super::topic::{self, Partition};
 use super::window::Progress;
-use super::{batch, on_executor};
+use super::{batches, on_executor};
 use crate::cli::{Acks, OpenLoopOptions, ProduceOptions, Shape, Target};
 
 /// Newest version without tagged fields: nothing follows the records.
 const PRODUCE_VERSION: i16 = 8;
 /// Open requests of a connection that keeps to a rate; beyond, it sends late, and that is measured.
-const OPEN_LOOP_IN_FLIGHT: u64 = 100_000;
+pub(super) const OPEN_LOOP_IN_FLIGHT: u64 = 100_000;
 /// Smaller batches are sent together with their header.
 const JOINED_BYTES_MAX: usize = 64 << 10;
 /// Where a request's correlation id stands: after size, key and version.
@@ -91,11 +91,11 @@ async fn run(
     workload: &'static str,
 ) -> Result<()> {
     let partitions = topic::prepare(target).await?;
-    let (batch, records) = batch(shape);
-    let batch = Rc::new(batch);
+    let (batches, records) = batches(shape);
+    let batches: Vec<_> = batches.into_iter().map(Rc::new).collect();
     let mut lanes = Vec::new();
     for share in topic::share(&partitions, target.connections) {
-        lanes.push(Lane::open(target, shape, &share, &batch, records, plan.in_flight).await?);
+        lanes.push(Lane::open(shape, &share, &batches, records, plan.in_flight).await?);
     }
     let start = Instant::now();
     if let Some(pace) = plan.pace {
@@ -123,10 +123,15 @@ async fn run(
 }
 
 /// When the requests of one connection are meant to leave.
-struct Clock {
+pub(super) struct Clock {
     next: Instant,
     step: Duration,
-    end: Instant,
+    end: End,
+}
+
+enum End {
+    At(Instant),
+    When(Rc<Cell<bool>>),
 }
 
 impl Clock {
@@ -135,14 +140,24 @@ impl Clock {
         Self {
             next: start + between * at as u32,
             step: between * connections as u32,
-            end: start + pace.warmup + pace.measured,
+            end: End::At(start + pace.warmup + pace.measured),
         }
+    }
+
+    /// `rate` requests per second from now on, until it is told to stop.
+    pub(super) fn until(rate: f64, stop: Rc<Cell<bool>>) -> Self {
+        let step = Duration::from_secs_f64(1.0 / rate);
+        Self { next: Instant::now(), step, end: End::When(stop) }
     }
 
     /// The next intended time, after waiting for it; `None` at the end.
     async fn tick(&mut self) -> Option<Instant> {
         let intended = self.next;
-        if intended >= self.end {
+        let is_over = match &self.end {
+            End::At(end) => intended >= *end,
+            End::When(stop) => stop.get(),
+        };
+        if is_over {
             return None;
         }
         self.next += self.step;
@@ -155,14 +170,19 @@ impl Clock {
 }
 
 /// One connection and its share of the partitions.
-struct Lane {
+pub(super) struct Lane {
     reader: ReadHalf<TcpStream>,
     writer: WriteHalf<TcpStream>,
-    /// Everything before the records, for each partition; correlation ids are patched in.
-    heads: Vec<Vec<u8>>,
-    batch: Rc<Vec<u8>>,
+    /// Everything before the records, for each partition and batch; correlation ids are patched in.
+    heads: Vec<Head>,
     in_flight: u64,
     answers: Answers,
+}
+
+/// A request but for its records.
+struct Head {
+    bytes: Vec<u8>,
+    batch: Rc<Vec<u8>>,
 }
 
 /// What the receiving half of a lane knows.
@@ -170,6 +190,7 @@ struct Lane {
 struct Answers {
     version: i16,
     acks: Acks,
+    /// Of one batch; those with keys differ by a few bytes.
     batch_bytes: u64,
     records: u64,
     /// A permit for each request that may be open; closed when answers end.
@@ -179,36 +200,40 @@ struct Answers {
 }
 
 impl Lane {
-    async fn open(
-        target: &Target,
+    pub(super) async fn open(
         shape: &Shape,
         share: &[Partition],
-        batch: &Rc<Vec<u8>>,
+        batches: &[Rc<Vec<u8>>],
         records: u64,
         in_flight: u64,
     ) -> Result<Self> {
         let leader = &share.first().context("a connection without a partition")?.leader;
         let connection = Connection::open(leader).await?;
         let version = connection.version(ApiKey::PRODUCE, PRODUCE_VERSION)?;
-        let head = |each: &Partition| head(target, shape.acks, each.index, batch.len(), version);
-        let heads = share.iter().map(head).collect::<Result<_>>()?;
+        let mut heads = Vec::with_capacity(share.len() * batches.len());
+        for batch in batches {
+            for partition in share {
+                let bytes = head(shape.acks, partition, batch.len(), version)?;
+                heads.push(Head { bytes, batch: Rc::clone(batch) });
+            }
+        }
         let (reader, writer) = futures_lite::io::split(connection.into_stream());
         let answers = Answers {
             version,
             acks: shape.acks,
-            batch_bytes: batch.len() as u64,
+            batch_bytes: batches[0].len() as u64,
             records,
             window: Rc::new(Semaphore::new(in_flight)),
             open: Rc::default(),
         };
-        Ok(Self { reader, writer, heads, batch: Rc::clone(batch), in_flight, answers })
+        Ok(Self { reader, writer, heads, in_flight, answers })
     }
 
     /// Sends and receives until the run is over.
-    async fn run(self, progress: Rc<Progress>, clock: Option<Clock>) -> Result<()> {
-        let Self { reader, writer, heads, batch, in_flight, answers } = self;
+    pub(super) async fn run(self, progress: Rc<Progress>, clock: Option<Clock>) -> Result<()> {
+        let Self { reader, writer, heads, in_flight, answers } = self;
         let receiving = glommio::spawn_local(answers.clone().receive(reader, Rc::clone(&progress)));
-        let sender = Sender { writer, heads, batch, joined: Vec::new(), answers };
+        let sender = Sender { writer, heads, joined: Vec::new(), answers };
         let sent = sender.send(&progress, clock, in_flight).await;
         match (sent, receiving.cancel().await) {
             // Why the answers ended says more than that they did.
@@ -220,8 +245,7 @@ impl Lane {
 
 struct Sender {
     writer: WriteHalf<TcpStream>,
-    heads: Vec<Vec<u8>>,
-    batch: Rc<Vec<u8>>,
+    heads: Vec<Head>,
     joined: Vec<u8>,
     answers: Answers,
 }
@@ -263,15 +287,15 @@ impl Sender {
     async fn write(&mut self, number: u32) -> Result<()> {
         let head = &self.heads[number as usize % self.heads.len()];
         self.joined.clear();
-        self.joined.extend_from_slice(head);
+        self.joined.extend_from_slice(&head.bytes);
         self.joined[CORRELATION_ID_AT..CORRELATION_ID_AT + 4]
             .copy_from_slice(&number.to_be_bytes());
-        if self.batch.len() <= JOINED_BYTES_MAX {
-            self.joined.extend_from_slice(&self.batch);
+        if head.batch.len() <= JOINED_BYTES_MAX {
+            self.joined.extend_from_slice(&head.batch);
             self.writer.write_all(&self.joined).await?;
         } else {
             self.writer.write_all(&self.joined).await?;
-            self.writer.write_all(&self.batch).await?;
+            self.writer.write_all(&head.batch).await?;
         }
         Ok(())
     }
@@ -344,21 +368,15 @@ fn check(answer: &ProduceResponse<'_>) -> Result<()> {
 }
 
 /// The front of a request for one partition, up to its records.
-fn head(
-    target: &Target,
-    acks: Acks,
-    partition: i32,
-    batch_bytes: usize,
-    version: i16,
-) -> Result<Vec<u8>> {
+fn head(acks: Acks, partition: &Partition, batch_bytes: usize, version: i16) -> Result<Vec<u8>> {
     let records = Some(Records::Apart(batch_bytes));
-    let partition = PartitionProduceData { index: partition, records };
+    let data = PartitionProduceData { index: partition.index, records };
     let request = ProduceRequest {
         acks: acks.wire(),
         timeout_ms: 30_000,
         topic_data: vec![TopicProduceData {
-            name: &target.topic,
-            partition_data: vec![partition],
+            name: &partition.topic,
+            partition_data: vec![data],
             ..TopicProduceData::default()
         }],
         ..ProduceRequest::default()

@@ -1,5 +1,7 @@
 //! The topic of a run: created where it is missing, its leaders found, deleted at the end.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -23,19 +25,18 @@ const LEADER_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// A partition and the address of its leader.
 #[derive(Clone, Debug)]
 pub(super) struct Partition {
+    pub(super) topic: Rc<str>,
     pub(super) index: i32,
-    pub(super) leader: String,
+    pub(super) leader: Rc<str>,
 }
 
-/// Creates the topic where it is missing and waits until every partition has a leader that serves:
+/// Creates the topics where they are missing and waits until every partition has a leader that serves:
 /// Kafka names a leader shortly before that.
 pub(super) async fn prepare(target: &Target) -> Result<Vec<Partition>> {
     let mut connection = Connection::open(&target.broker).await?;
     create(&mut connection, target).await?;
     for _ in 0..LEADER_POLLS_MAX {
-        if let Some(partitions) = leaders(&mut connection, &target.topic).await?
-            && all_serve(&target.topic, &partitions).await?
-        {
+        if let Some(partitions) = serving(&mut connection, target).await? {
             return Ok(partitions);
         }
         glommio::timer::sleep(LEADER_POLL_INTERVAL).await;
@@ -43,88 +44,123 @@ pub(super) async fn prepare(target: &Target) -> Result<Vec<Partition>> {
     bail!("topic {} has partitions without a leader", target.topic)
 }
 
-/// Deletes the topic.
+/// All partitions in order, or `None` as long as one of them does not serve.
+pub(super) async fn serving(
+    connection: &mut Connection,
+    target: &Target,
+) -> Result<Option<Vec<Partition>>> {
+    let Some(partitions) = leaders(connection, target).await? else { return Ok(None) };
+    Ok(all_serve(&partitions).await?.then_some(partitions))
+}
+
+/// Deletes the topics.
 pub(super) async fn delete(target: &Target) -> Result<()> {
     let mut connection = Connection::open(&target.broker).await?;
+    let names = target.topic_names();
     let request = DeleteTopicsRequest {
-        topic_names: vec![target.topic.as_str()],
+        topic_names: names.iter().map(String::as_str).collect(),
         timeout_ms: 30_000,
         ..DeleteTopicsRequest::default()
     };
     let answer = connection.call(3, &request).await?;
-    match answer.responses.first() {
-        Some(topic) if topic.error_code == 0 => Ok(()),
+    if answer.responses.len() != names.len() {
+        bail!("no answer about topic {}", target.topic);
+    }
+    match answer.responses.iter().find(|topic| topic.error_code != 0) {
+        None => Ok(()),
         Some(topic) => bail!("topic {} is not deleted: error {}", target.topic, topic.error_code),
-        None => bail!("no answer about topic {}", target.topic),
     }
 }
 
+/// Creates the topics one after the other: a request for all may be larger than a broker takes.
 async fn create(connection: &mut Connection, target: &Target) -> Result<()> {
-    let configs = target
+    let configs: Vec<CreatableTopicConfig<'_>> = target
         .topic_configs
         .iter()
         .map(|config| config.split_once('=').context("a topic config is NAME=VALUE"))
         .map(|config| config.map(|(name, value)| CreatableTopicConfig { name, value: Some(value) }))
         .collect::<Result<_>>()?;
-    let topic = CreatableTopic {
-        name: &target.topic,
-        num_partitions: target.partitions,
-        replication_factor: 1,
-        assignments: Vec::new(),
-        configs,
-    };
-    let request =
-        CreateTopicsRequest { topics: vec![topic], timeout_ms: 30_000, validate_only: false };
-    let answer = connection.call(4, &request).await?;
-    let topic = answer.topics.first().context("no answer about the topic")?;
-    if topic.error_code != 0 && topic.error_code != TOPIC_ALREADY_EXISTS {
-        let why = topic.error_message.as_deref().unwrap_or("no message");
-        bail!("topic {} is not created: error {}, {why}", target.topic, topic.error_code);
+    for name in target.topic_names() {
+        let topic = CreatableTopic {
+            name: &name,
+            num_partitions: target.partitions,
+            replication_factor: 1,
+            assignments: Vec::new(),
+            configs: configs.clone(),
+        };
+        let request =
+            CreateTopicsRequest { topics: vec![topic], timeout_ms: 30_000, validate_only: false };
+        let answer = connection.call(4, &request).await?;
+        let topic = answer.topics.first().context("no answer about the topic")?;
+        if topic.error_code != 0 && topic.error_code != TOPIC_ALREADY_EXISTS {
+            let why = topic.error_message.as_deref().unwrap_or("no message");
+            bail!("topic {name} is not created: error {}, {why}", topic.error_code);
+        }
     }
     Ok(())
 }
 
 /// The partitions in order, or `None` as long as one of them has no leader.
-async fn leaders(connection: &mut Connection, topic: &str) -> Result<Option<Vec<Partition>>> {
-    let asked = MetadataRequestTopic { name: Some(topic), ..MetadataRequestTopic::default() };
+async fn leaders(connection: &mut Connection, target: &Target) -> Result<Option<Vec<Partition>>> {
+    let names = target.topic_names();
+    let asked = |name| MetadataRequestTopic { name: Some(name), ..MetadataRequestTopic::default() };
     let request = MetadataRequest {
-        topics: Some(vec![asked]),
+        topics: Some(names.iter().map(|name| asked(name.as_str())).collect()),
         allow_auto_topic_creation: false,
         ..MetadataRequest::default()
     };
     let answer = connection.call(8, &request).await?;
-    let Some(topic) = answer.topics.first().filter(|topic| topic.error_code == 0) else {
-        return Ok(None);
-    };
-    let mut partitions = Vec::with_capacity(topic.partitions.len());
-    for partition in &topic.partitions {
-        let leader = answer.brokers.iter().find(|broker| broker.node_id == partition.leader_id);
-        let Some(leader) = leader.filter(|_| partition.error_code == 0) else { return Ok(None) };
-        let leader = format!("{}:{}", leader.host, leader.port);
-        partitions.push(Partition { index: partition.partition_index, leader });
+    let addresses: BTreeMap<i32, Rc<str>> = answer
+        .brokers
+        .iter()
+        .map(|broker| (broker.node_id, format!("{}:{}", broker.host, broker.port).into()))
+        .collect();
+    let mut partitions = Vec::new();
+    for name in &names {
+        let found = answer.topics.iter().find(|topic| topic.name.as_deref() == Some(name));
+        let Some(topic) = found.filter(|topic| topic.error_code == 0) else { return Ok(None) };
+        let topic_name: Rc<str> = name.as_str().into();
+        let before = partitions.len();
+        for partition in &topic.partitions {
+            let leader = addresses.get(&partition.leader_id);
+            let Some(leader) = leader.filter(|_| partition.error_code == 0) else {
+                return Ok(None);
+            };
+            partitions.push(Partition {
+                topic: Rc::clone(&topic_name),
+                index: partition.partition_index,
+                leader: Rc::clone(leader),
+            });
+        }
+        if partitions.len() == before {
+            return Ok(None);
+        }
+        partitions[before..].sort_by_key(|partition| partition.index);
     }
-    partitions.sort_by_key(|partition| partition.index);
-    Ok((!partitions.is_empty()).then_some(partitions))
+    Ok(Some(partitions))
 }
 
 /// Whether the leaders answer for their partitions.
-async fn all_serve(topic: &str, partitions: &[Partition]) -> Result<bool> {
-    for partition in partitions {
-        let mut connection = Connection::open(&partition.leader).await?;
-        let asked = ListOffsetsPartition {
-            partition_index: partition.index,
-            timestamp: LATEST,
-            ..ListOffsetsPartition::default()
-        };
-        let asked = ListOffsetsTopic { name: topic, partitions: vec![asked] };
-        let request = ListOffsetsRequest {
-            replica_id: -1,
-            topics: vec![asked],
-            ..ListOffsetsRequest::default()
-        };
+async fn all_serve(partitions: &[Partition]) -> Result<bool> {
+    for share in share(partitions, 1) {
+        let mut connection = Connection::open(&share[0].leader).await?;
+        let mut topics: Vec<ListOffsetsTopic<'_>> = Vec::new();
+        for partition in &share {
+            if topics.last().is_none_or(|topic| *topic.name != *partition.topic) {
+                topics.push(ListOffsetsTopic { name: &partition.topic, partitions: Vec::new() });
+            }
+            let topic = topics.last_mut().expect("one was just pushed");
+            topic.partitions.push(ListOffsetsPartition {
+                partition_index: partition.index,
+                timestamp: LATEST,
+                ..ListOffsetsPartition::default()
+            });
+        }
+        let request =
+            ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() };
         let answer = connection.call(LIST_OFFSETS_VERSION, &request).await?;
-        let mut answered = answer.topics.iter().flat_map(|topic| &topic.partitions);
-        if answered.next().is_none_or(|partition| partition.error_code != 0) {
+        let answered = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        if answered.filter(|partition| partition.error_code == 0).count() < share.len() {
             return Ok(false);
         }
     }
@@ -133,13 +169,13 @@ async fn all_serve(topic: &str, partitions: &[Partition]) -> Result<bool> {
 
 /// The partitions of each of `connections` connections: all of one connection have one leader.
 pub(super) fn share(partitions: &[Partition], connections: usize) -> Vec<Vec<Partition>> {
-    let mut leaders: Vec<&str> = partitions.iter().map(|each| each.leader.as_str()).collect();
+    let mut leaders: Vec<&str> = partitions.iter().map(|each| &*each.leader).collect();
     leaders.sort_unstable();
     leaders.dedup();
     let connections = connections.max(leaders.len());
     let mut shares = vec![Vec::new(); connections];
     for (at, leader) in leaders.iter().enumerate() {
-        let own: Vec<_> = partitions.iter().filter(|each| each.leader == *leader).collect();
+        let own: Vec<_> = partitions.iter().filter(|each| *each.leader == **leader).collect();
         let mine: Vec<_> = (at..connections).step_by(leaders.len()).collect();
         // More connections than partitions: several share one. More partitions: each has several.
         for round in 0..own.len().max(mine.len()) {
@@ -155,8 +191,9 @@ mod tests {
 
     fn partitions(leaders: &[&str]) -> Vec<Partition> {
         let each = |(index, leader): (usize, &&str)| Partition {
+            topic: "t".into(),
             index: index as i32,
-            leader: (*leader).to_owned(),
+            leader: (*leader).into(),
         };
         leaders.iter().enumerate().map(each).collect()
     }

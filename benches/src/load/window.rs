@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 use hdrhistogram::Histogram;
 
+use super::phases::Phases;
 use crate::process::usage;
 use crate::report::{Report, Window, latencies};
 
@@ -23,6 +24,8 @@ pub(super) struct Progress {
     window: Cell<Window>,
     closed: Cell<bool>,
     latencies: RefCell<Histogram<u64>>,
+    /// Where every answer is noted too, whatever the window.
+    phases: Option<Rc<Phases>>,
     client_cpu_seconds: Cell<f64>,
 }
 
@@ -50,6 +53,11 @@ impl Progress {
         Self::new(pid, None)
     }
 
+    /// A run without a window: every latency goes to `phases`.
+    pub(super) fn by_phase(phases: Rc<Phases>) -> Self {
+        Self { phases: Some(phases), ..Self::new(None, None) }
+    }
+
     fn new(pid: Option<u32>, bytes: Option<ByBytes>) -> Self {
         Self {
             pid,
@@ -61,6 +69,7 @@ impl Progress {
             window: Cell::new(Window::default()),
             closed: Cell::new(false),
             latencies: RefCell::new(latencies()),
+            phases: None,
             client_cpu_seconds: Cell::new(0.0),
         }
     }
@@ -77,6 +86,9 @@ impl Progress {
 
     /// Counts one answer to a request that left (or was meant to leave) at `sent`.
     pub(super) fn done(&self, bytes: u64, records: u64, sent: Instant) -> Result<()> {
+        if let Some(phases) = &self.phases {
+            phases.note(sent);
+        }
         let done = self.done_bytes.get() + bytes;
         self.done_bytes.set(done);
         let counts = match self.bytes {

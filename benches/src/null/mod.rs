@@ -38,6 +38,7 @@ pub(crate) fn serve(options: &NullOptions) -> Result<()> {
     let shape = Shape {
         record_bytes: options.record_bytes,
         batch_bytes: options.batch_bytes,
+        keys: 0,
         codec: engine::batch::Codec::None,
         acks: Acks::All,
     };

@@ -14,7 +14,7 @@ use super::frame::PlacedEntry;
 use super::io::read_file;
 use super::scan::{Scan, ScanEnd, ScannedFrame};
 use super::shell::slot_name;
-use crate::rt::{Errno, OpenOptions, Rt};
+use crate::rt::{Errno, File, OpenOptions, Rt};
 
 /// Why a start refuses. Nothing was changed on disk.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -365,32 +365,63 @@ pub async fn remove_litter(
     rt.sync_dir(journals_dir).await.map_err(StartError::io(journals_dir))
 }
 
-/// Reads `len` payload bytes that a checkpoint says lie at `payload_at` in the frame at `position`,
-/// without walking the journal (clean start).
-///
-/// # Errors
-/// What the disk said; EIO if no file holds the frame.
-pub async fn read_payload(
-    rt: &Rt,
-    journal: &FoundJournal,
-    position: u64,
-    payload_at: u32,
-    len: usize,
-) -> Result<Vec<u8>, StartError> {
-    use super::format::{BLOCK_BYTES, whole_blocks};
-    let (files, _) = sort_files(rt, journal).await?;
-    let at = files.partition_point(|(_, header)| header.start_position <= position);
-    let path_error = StartError::io(&journal.dir);
-    let (path, header) = at.checked_sub(1).map(|at| &files[at]).ok_or(path_error(Errno::EIO))?;
-    let offset = BLOCK_BYTES as u64 + (position - header.start_position) + u64::from(payload_at);
-    let skip = (offset % BLOCK_BYTES as u64) as usize;
-    let options = OpenOptions { read: true, direct: true, ..OpenOptions::default() };
-    let file = rt.open(path, options).await.map_err(StartError::io(path))?;
-    let want = whole_blocks(skip + len);
-    let buf = rt.arena().alloc_when_free(want).await.map_err(|_| path_error(Errno::ENOMEM))?;
-    let (result, buf) = super::io::read_full(rt, &file, buf, offset - skip as u64, want).await;
-    if result.map_err(StartError::io(path))? < skip + len {
-        return Err(StartError::io(path)(Errno::EIO));
+/// The files of a journal, to read payloads from without walking its frames (clean start).
+#[derive(Debug)]
+pub struct Payloads<'a> {
+    rt: &'a Rt,
+    dir: &'a Path,
+    /// In order of their positions.
+    files: Vec<(PathBuf, FileHeader, File)>,
+}
+
+impl<'a> Payloads<'a> {
+    /// Opens the files of `journal`.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub async fn open(rt: &'a Rt, journal: &'a FoundJournal) -> Result<Self, StartError> {
+        let (sorted, _) = sort_files(rt, journal).await?;
+        let options = OpenOptions { read: true, direct: true, ..OpenOptions::default() };
+        let mut files = Vec::with_capacity(sorted.len());
+        for (path, header) in sorted {
+            let file = rt.open(&path, options).await.map_err(StartError::io(&path))?;
+            files.push((path, header, file));
+        }
+        Ok(Self { rt, dir: &journal.dir, files })
     }
-    Ok(buf[skip..skip + len].to_vec())
+
+    /// The journal's directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir
+    }
+
+    /// Reads `len` payload bytes that a checkpoint says lie at `payload_at` in the frame at `position`.
+    ///
+    /// # Errors
+    /// What the disk said; EIO if no file holds the frame.
+    pub async fn read(
+        &self,
+        position: u64,
+        payload_at: u32,
+        len: usize,
+    ) -> Result<Vec<u8>, StartError> {
+        use super::format::{BLOCK_BYTES, whole_blocks};
+        let at = self.files.partition_point(|(_, header, _)| header.start_position <= position);
+        let path_error = StartError::io(self.dir);
+        let found = at.checked_sub(1).map(|at| &self.files[at]);
+        let (path, header, file) = found.ok_or(path_error(Errno::EIO))?;
+        let offset =
+            BLOCK_BYTES as u64 + (position - header.start_position) + u64::from(payload_at);
+        let skip = (offset % BLOCK_BYTES as u64) as usize;
+        let want = whole_blocks(skip + len);
+        let arena = self.rt.arena();
+        let buf = arena.alloc_when_free(want).await.map_err(|_| path_error(Errno::ENOMEM))?;
+        let (result, buf) =
+            super::io::read_full(self.rt, file, buf, offset - skip as u64, want).await;
+        if result.map_err(StartError::io(path))? < skip + len {
+            return Err(StartError::io(path)(Errno::EIO));
+        }
+        Ok(buf[skip..skip + len].to_vec())
+    }
 }

@@ -166,6 +166,13 @@ impl PartitionLog {
         &self.segments
     }
 
+    /// Segments with bytes in memory and journal only, the newest first, and the active one. Segments are
+    /// written in order, so what lies before one that is rolled and written is written too.
+    pub fn unwritten_segments(&self) -> impl Iterator<Item = &Segment> {
+        let newest_first = self.segments.iter().rev();
+        newest_first.take_while(|segment| !segment.record.rolled || segment.unwritten() > 0)
+    }
+
     /// The segments in order.
     pub fn segments_mut(&mut self) -> impl Iterator<Item = &mut Segment> {
         self.segments.iter_mut()

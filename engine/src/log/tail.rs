@@ -14,6 +14,9 @@ use crate::types::Offset;
 /// Largest append block, and thus largest single write of write-behind, in bytes.
 pub const APPEND_BLOCK_BYTES_MAX: usize = 256 << 10;
 
+/// Most bytes that are copied to free the memory around them.
+const SLIM_COPY_BYTES_MAX: usize = 16 << 10;
+
 /// Where one batch lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
@@ -89,10 +92,27 @@ impl Tail {
     /// # Errors
     /// When the arena is full; what was got is kept.
     pub fn reserve(&mut self, len: usize, arena: &Arena) -> Result<(), ArenaFull> {
+        self.reserve_ahead(len, true, arena)
+    }
+
+    /// As [`reserve`](Self::reserve), without memory for what may come later.
+    ///
+    /// # Errors
+    /// When the arena is full; what was got is kept.
+    pub fn reserve_exactly(&mut self, len: usize, arena: &Arena) -> Result<(), ArenaFull> {
+        self.reserve_ahead(len, false, arena)
+    }
+
+    fn reserve_ahead(
+        &mut self,
+        len: usize,
+        ahead: bool,
+        arena: &Arena,
+    ) -> Result<(), ArenaFull> {
         while self.room() < len {
             let wanted = whole_blocks(len - self.room());
             let held = self.blocks.back().map_or(0, |last| last.block.capacity());
-            let size = wanted.max(held * 2).min(APPEND_BLOCK_BYTES_MAX);
+            let size = wanted.max(if ahead { held * 2 } else { 0 }).min(APPEND_BLOCK_BYTES_MAX);
             let buffer = arena.alloc(size)?;
             let block = AppendBlock::new(buffer);
             let start = self
@@ -196,6 +216,23 @@ impl Tail {
             self.blocks.pop_front();
         }
         self.drop_marks();
+    }
+
+    /// Lets go of all memory that is not needed for the bytes from `position` (a whole block, on disk
+    /// below), as far as that is worth a copy of them.
+    ///
+    /// # Errors
+    /// When the arena is full; what was let go of stays gone.
+    pub fn slim_to(&mut self, position: u32, arena: &Arena) -> Result<(), ArenaFull> {
+        if self.is_evicted() || position < self.start {
+            return Ok(());
+        }
+        self.release_below(position);
+        let kept = (self.end - position.min(self.end)) as usize;
+        if kept <= SLIM_COPY_BYTES_MAX && self.memory_bytes() > whole_blocks(kept) {
+            self.shrink_to(position, arena)?;
+        }
+        Ok(())
     }
 
     /// Moves the bytes from `position` (a whole block, on disk below) into the smallest block that

@@ -21,7 +21,7 @@ impl AppendBlock {
     /// An empty block over the whole of `buf`; its capacity is the buffer's length for good.
     #[must_use]
     pub fn new(buf: IoBuf) -> Self {
-        Self { block: Rc::new(buf.into_block()), len: 0 }
+        Self::begin(buf, 0)
     }
 
     /// A block whose first `len` bytes are those of `buf` already (a tail read back from disk).
@@ -31,7 +31,13 @@ impl AppendBlock {
     #[must_use]
     pub fn with_prefix(buf: IoBuf, len: usize) -> Self {
         assert!(len <= buf.len(), "a prefix of {len} in a buffer of {}", buf.len());
-        Self { block: Rc::new(buf.into_block()), len }
+        Self::begin(buf, len)
+    }
+
+    fn begin(buf: IoBuf, len: usize) -> Self {
+        let block = buf.into_block();
+        block.arena().append_block_begins(block.len());
+        Self { block: Rc::new(block), len }
     }
 
     /// Bytes written so far.
@@ -93,6 +99,12 @@ impl AppendBlock {
     pub fn view(&self, range: Range<usize>) -> View {
         assert!(range.end <= self.len, "view {range:?} of {} bytes written", self.len);
         View::of(self.block.clone(), range)
+    }
+}
+
+impl Drop for AppendBlock {
+    fn drop(&mut self) {
+        self.block.arena().append_block_ends(self.block.len());
     }
 }
 

@@ -61,6 +61,7 @@ struct Inner {
     limit_bytes: usize,
     closed: Cell<bool>,
     freed: Event,
+    append_bytes: Cell<usize>,
     copies: Copies,
     loans: Loans,
 }
@@ -80,6 +81,7 @@ impl Arena {
                 limit_bytes: pages * PAGE_BYTES,
                 closed: Cell::new(false),
                 freed: Event::new(),
+                append_bytes: Cell::new(0),
                 copies: Copies::default(),
                 loans: Loans::default(),
             }),
@@ -127,6 +129,22 @@ impl Arena {
     #[must_use]
     pub fn used_bytes(&self) -> usize {
         self.inner.classes.borrow().used_bytes()
+    }
+
+    /// Of [`used_bytes`](Self::used_bytes), those in [append blocks](super::AppendBlock) that may still be
+    /// appended to or are kept for readers: not those that only a view keeps out.
+    #[must_use]
+    pub fn append_bytes(&self) -> usize {
+        self.inner.append_bytes.get()
+    }
+
+    pub(super) fn append_block_begins(&self, len: usize) {
+        self.inner.append_bytes.set(self.append_bytes() + Classes::footprint(len));
+    }
+
+    pub(super) fn append_block_ends(&self, len: usize) {
+        let left = self.append_bytes().checked_sub(Classes::footprint(len));
+        self.inner.append_bytes.set(left.expect("it was counted"));
     }
 
     /// The arena's limit in bytes.

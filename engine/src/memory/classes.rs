@@ -66,6 +66,12 @@ impl Classes {
         }
     }
 
+    /// What a block of `len` bytes takes of the region.
+    pub(super) fn footprint(len: usize) -> usize {
+        let class = CLASS_BYTES.iter().find(|size| **size >= len);
+        class.copied().unwrap_or_else(|| len.next_multiple_of(PAGE_BYTES))
+    }
+
     /// Bytes in blocks that are out, at their class size.
     pub(super) fn used_bytes(&self) -> usize {
         self.used_bytes

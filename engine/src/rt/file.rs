@@ -1,7 +1,7 @@
 //! Files and directories, as tasks see them.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Rt;
 use super::errno::Errno;
@@ -167,13 +167,28 @@ impl Rt {
         if self.stat(top).await == Err(Errno::ENOENT) {
             self.create_dir_all(top).await?;
         }
+        for parent in self.make_dirs_below(top, path).await? {
+            self.sync_dir(&parent).await?;
+        }
+        Ok(())
+    }
+
+    /// Creates `path` and its missing parents below `top`, which is there, and makes nothing durable.
+    /// Returns the directories that have to be synced for that, the uppermost first: those of levels
+    /// that were there too, for whoever made them may not have synced them yet.
+    ///
+    /// # Panics
+    /// If `path` is not below `top`.
+    pub async fn make_dirs_below(&self, top: &Path, path: &Path) -> Result<Vec<PathBuf>, Errno> {
+        assert!(path.starts_with(top), "{} is not below {}", path.display(), top.display());
+        let mut parents = Vec::new();
         for level in
             levels_of(path).into_iter().filter(|level| *level != top && level.starts_with(top))
         {
             self.create_dir(level).await?;
-            self.sync_dir(parent_of(level)).await?;
+            parents.push(parent_of(level).to_owned());
         }
-        Ok(())
+        Ok(parents)
     }
 
     /// Whether it was there already. Not durable by itself.

@@ -300,6 +300,7 @@ impl Inner {
         }
         let topic = dir.parent().expect("partition directories lie in a topic's");
         // The topic's directory goes with its last partition on this node.
+        self.durable_topics.borrow_mut().remove(topic);
         let gone = match self.rt.remove_dir(topic).await {
             Ok(()) | Err(Errno::ENOENT) => topic.parent().expect("a topic's lies in topics/"),
             Err(Errno::ENOTEMPTY) => topic,

@@ -160,6 +160,7 @@ impl Inner {
             self.press();
             return Err(Lack::Any);
         }
+        let pressed = self.is_pressed();
         let mut slots = self.slots.borrow_mut();
         let Some(slot) = slots.get_mut(&id) else {
             return Ok(Err(AppendError::UnknownPartition(id)));
@@ -175,8 +176,6 @@ impl Inner {
         let arrival = slot.log.arrival(info, now_wall_ms);
         let room = self.roll_aged(slot, &arrival);
         if let Err(lack) = room.and_then(|()| self.make_room(slot, batch.len())) {
-            // Pressing looks at every partition.
-            drop(slots);
             if matches!(lack, Lack::Any | Lack::Memory(_)) {
                 self.press();
             }
@@ -210,7 +209,7 @@ impl Inner {
         slot.last_append = self.rt.now();
         self.note_ack(journal_position, id, done.entry.end_offset);
         self.add_unwritten(batch.len() as u64);
-        self.kick_behind(id, slot);
+        self.kick_behind(id, slot, pressed);
         Ok(Ok(done.appended))
     }
 
@@ -284,26 +283,36 @@ impl Inner {
                 Some(Want::Space(_)) => return Err(Lack::Space),
                 Some(Want::Tail) => return Err(Lack::Tail),
                 Some(Want::Memory(len)) => {
-                    let arena = self.rt.arena();
-                    let reserved = slot.log.active_mut().tail.reserve(len, arena);
+                    let (tail, arena) = (&mut slot.log.active_mut().tail, self.rt.arena());
+                    let reserved = match self.is_lean() {
+                        true => tail.reserve_exactly(len, arena),
+                        false => tail.reserve(len, arena),
+                    };
                     reserved.map_err(|full| Lack::Memory(full.wanted_bytes))?;
                 }
             }
         }
     }
 
-    /// Journal and unwritten bytes have room for `len` more.
+    /// Journal, memory and unwritten bytes have room for `len` more.
     fn has_headroom(&self, len: usize) -> bool {
-        let unwritten = self.unwritten_bytes.get();
+        let unwritten = self.unwritten_beyond(self.slots.borrow().len());
         let journal = self.journal.live_bytes();
         let fits =
             unwritten == 0 || unwritten + len as u64 <= self.config.limits.unwritten_bytes_max;
-        fits && journal + len as u64 <= self.config.appends_wait_at_bytes()
+        fits && self.has_tail_room(len)
+            && journal + len as u64 <= self.config.appends_wait_at_bytes()
+    }
+
+    /// Whole blocks are to be written however few there are.
+    fn is_pressed(&self) -> bool {
+        let unwritten = self.unwritten_beyond(self.slots.borrow().len());
+        unwritten * 2 > self.config.limits.unwritten_bytes_max || self.is_lean()
     }
 
     /// Appends wait: write behind and take a checkpoint now.
-    fn press(self: &Rc<Self>) {
-        self.write_behind_all();
+    fn press(&self) {
+        self.ask_for_relief();
         self.checkpoint_due.notify_all();
     }
 }

@@ -5,6 +5,7 @@
 //! the way. Space is allocated, and made durable with the file's name, before an append may count
 //! on it, so a write never meets ENOSPC.
 
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::files::{FileKey, Part};
@@ -65,20 +66,27 @@ struct Round {
 
 impl Inner {
     /// After an append: starts write-behind and allocation if they are due.
-    pub(super) fn kick_behind(self: &Rc<Self>, id: PartitionId, slot: &mut Slot) {
-        let due = slot.log.segments().iter().any(|segment| {
+    pub(super) fn kick_behind(self: &Rc<Self>, id: PartitionId, slot: &mut Slot, pressed: bool) {
+        let least = if pressed { 1 } else { self.config.limits.write_behind_bytes };
+        let due = slot.log.unwritten_segments().any(|segment| {
             let whole = segment.writable_to() - segment.written;
-            whole >= self.config.limits.write_behind_bytes
-                || (segment.record.rolled && segment.unwritten() > 0)
+            whole >= least || (segment.record.rolled && segment.unwritten() > 0)
         });
-        let pressed = self.unwritten_bytes.get() * 2 > self.config.limits.unwritten_bytes_max;
-        if (due || pressed) && !slot.writing {
+        if due && !slot.writing {
             self.spawn_write(id, slot);
+        }
+        if self.is_lean() {
+            self.relief_due.notify_all();
         }
         let active = slot.log.active();
         let left = active.allocated.saturating_sub(active.record.length);
-        let ahead = (slot.next_allocation / 4).min(u64::from(active.allocated)) as u32;
-        if active.allocated > 0 && left < ahead && !slot.allocating && !slot.disk_full {
+        let is_low = match active.allocated {
+            // Files are made when half of the first block is there: small partitions need none, and nobody
+            // has to wait for those of others.
+            0 => active.record.length as usize >= BLOCK_BYTES / 2,
+            some => u64::from(left) < (slot.next_allocation / 4).min(u64::from(some)),
+        };
+        if is_low && !slot.allocating && !slot.disk_full {
             let inner = self.clone();
             slot.allocating = true;
             self.rt.spawn(Group::Background, async move {
@@ -86,17 +94,6 @@ impl Inner {
                 // else has fenced the journal.
                 let _ = inner.allocate_more(id, 0).await;
             });
-        }
-    }
-
-    /// Starts write-behind of every partition that has a whole block.
-    pub(super) fn write_behind_all(self: &Rc<Self>) {
-        let mut slots = self.slots.borrow_mut();
-        for (id, slot) in slots.iter_mut() {
-            let any = slot.log.segments().iter().any(|s| s.writable_to() > s.written);
-            if any && !slot.writing {
-                self.spawn_write(*id, slot);
-            }
         }
     }
 
@@ -117,7 +114,7 @@ impl Inner {
                 None => return,
                 Some(slot) if slot.writing => true,
                 Some(slot) => {
-                    if !slot.log.segments().iter().any(|s| s.writable_to() > s.written) {
+                    if !slot.log.unwritten_segments().any(|s| s.writable_to() > s.written) {
                         return;
                     }
                     slot.writing = true;
@@ -148,6 +145,9 @@ impl Inner {
         let is_gone = slot.is_none();
         if let Some(slot) = slot {
             slot.writing = false;
+            if self.is_lean() {
+                self.slim(slot);
+            }
         }
         drop(slots);
         match result {
@@ -168,7 +168,8 @@ impl Inner {
         }
         let slots = self.slots.borrow();
         let log = &slots.get(&id)?.log;
-        let segment = log.segments().iter().find(|s| s.writable_to() > s.written)?;
+        // The oldest first.
+        let segment = log.unwritten_segments().filter(|s| s.writable_to() > s.written).last()?;
         let from = segment.written;
         let to = segment.writable_to().min(from + ROUND_BYTES_MAX);
         let whole_end = to.min(segment.record.length - segment.record.length % BLOCK_BYTES as u32);
@@ -196,7 +197,7 @@ impl Inner {
         }
         let mut slots = self.slots.borrow_mut();
         let Some(slot) = slots.get_mut(&id) else { return Ok(()) };
-        let keep = self.config.limits.append_block_bytes;
+        let keep = if self.is_lean() { 0 } else { self.config.limits.append_block_bytes };
         let Some(segment) = slot.log.segment_mut(round.segment) else { return Ok(()) };
         let before = segment.unwritten();
         segment.written = round.to;
@@ -403,6 +404,8 @@ impl Inner {
         Err(Errno::ENOENT)
     }
 
+    /// What is new is synced when all of it is there: the first sync commits in the file system what
+    /// those behind it wait for.
     async fn create_files_once(
         &self,
         id: PartitionId,
@@ -411,9 +414,7 @@ impl Inner {
         to: u32,
     ) -> Result<(), Errno> {
         let dir = partition_dir(&self.data_dir, id);
-        if from == 0 {
-            self.rt.create_dirs_below(&self.data_dir, &dir).await?;
-        }
+        let parents = if from == 0 { self.make_dir(&dir).await? } else { Vec::new() };
         let log = match self.open_part(id, segment, Part::Log).await {
             Err(Errno::ENOENT) => {
                 self.rt.open(&dir.join(log_file_name(segment)), OpenOptions::direct()).await?
@@ -421,13 +422,31 @@ impl Inner {
             opened => opened?,
         };
         log.allocate(u64::from(from), u64::from(to - from)).await?;
-        log.sync_all().await.map_err(flush_failure)?;
-        if from == 0 {
-            let side =
-                self.rt.open(&dir.join(side_file_name(segment)), OpenOptions::direct()).await?;
-            side.sync_all().await.map_err(flush_failure)?;
-            self.rt.sync_dir(&dir).await?;
+        if from > 0 {
+            return log.sync_all().await.map_err(flush_failure);
         }
+        let side = self.rt.open(&dir.join(side_file_name(segment)), OpenOptions::direct()).await?;
+        log.sync_all().await.map_err(flush_failure)?;
+        side.sync_all().await.map_err(flush_failure)?;
+        self.rt.sync_dir(&dir).await?;
+        for parent in &parents {
+            self.rt.sync_dir(parent).await?;
+        }
+        let topic = dir.parent().expect("partition directories lie in a topic's");
+        self.durable_topics.borrow_mut().insert(topic.to_owned());
         Ok(())
+    }
+
+    /// Creates a partition's directory. Returns those that must be synced for its name to be durable:
+    /// only its topic's, where that one's own name is known to be.
+    async fn make_dir(&self, dir: &Path) -> Result<Vec<PathBuf>, Errno> {
+        let topic = dir.parent().expect("partition directories lie in a topic's");
+        let known = self.durable_topics.borrow().contains(topic);
+        let top = if known { topic } else { &self.data_dir };
+        let made = self.rt.make_dirs_below(top, dir).await;
+        if made == Err(Errno::ENOENT) {
+            self.durable_topics.borrow_mut().remove(topic);
+        }
+        made
     }
 }

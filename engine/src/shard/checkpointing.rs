@@ -8,19 +8,25 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::files::Part;
-use super::{Deletion, Effect, Inner};
+use super::{Deletion, Effect, Inner, Slot};
 use crate::journal::entry::SegmentName;
 use crate::journal::io::{flush_failure, write_bytes};
 use crate::log::error::AppendError;
 use crate::log::segment::Segment;
 use crate::log::sidecar::PAGE_BYTES;
 use crate::log::state::PartitionState;
-use crate::rt::Errno;
-use crate::rt::sync::{Either, first_of, join_all};
+use crate::log::sidecar::SideTable;
+use crate::rt::sync::{Either, first_of, join_some};
+use crate::rt::{Errno, File};
 use crate::types::PartitionId;
 
-/// Partitions that a checkpoint writes and syncs at once.
-const PARTITIONS_AT_ONCE: usize = 32;
+/// Segments that a checkpoint takes together from step to step: so many files are open, and so many
+/// tables of checksums in memory.
+const SETTLES_AT_ONCE: usize = 512;
+/// Files that a checkpoint writes or syncs at once.
+const FILES_AT_ONCE: usize = 32;
+/// Partitions that a checkpoint looks at before others get a turn.
+const GLANCES_AT_ONCE: usize = 64;
 
 /// What a checkpoint must make free of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +40,21 @@ pub(super) enum Scope {
 }
 
 /// Bytes of a segment that a settle syncs.
+#[derive(Clone, Copy)]
 struct Settle {
+    id: PartitionId,
     segment: SegmentName,
     to: u32,
+}
+
+/// Pages of a sidecar that are written and not synced.
+struct Pages {
+    settle: Settle,
+    side: File,
+    first_block: u32,
+    table: SideTable,
+    /// Of the whole sidecar, these included.
+    count: u32,
 }
 
 impl Inner {
@@ -105,12 +123,12 @@ impl Inner {
         {
             victims.push(id);
         }
-        for group in victims.chunks(PARTITIONS_AT_ONCE) {
-            let settled = join_all(group.iter().map(|id| self.settle_partition(*id))).await;
-            settled.into_iter().collect::<Result<Vec<()>, Errno>>()?;
-        }
-        for id in &victims {
-            self.carry(*id, below).await?;
+        self.settle(&victims).await?;
+        for group in victims.chunks(GLANCES_AT_ONCE) {
+            for id in group {
+                self.carry(*id, below).await?;
+            }
+            self.rt.yield_now().await;
         }
         let (replay_from, state_position, body) = self.snapshot();
         self.journal.durable_to(state_position).await?;
@@ -137,18 +155,29 @@ impl Inner {
     }
 
     /// Writes what is whole, then syncs it and its sidecar pages.
-    async fn settle_partition(self: &Rc<Self>, id: PartitionId) -> Result<(), Errno> {
-        self.write_whole_blocks(id).await;
+    ///
+    /// Step by step for all partitions, not partition by partition: the first sync commits in the file
+    /// system what all wait for, and those behind it find that done.
+    async fn settle(self: &Rc<Self>, victims: &[PartitionId]) -> Result<(), Errno> {
+        let writes = victims.iter().map(|id| self.write_whole_blocks(*id));
+        join_some(writes, FILES_AT_ONCE).await;
         if let Some(errno) = self.journal.fenced() {
             return Err(errno);
         }
-        for settle in self.unsettled(id) {
-            match self.settle_segment(id, &settle).await {
-                // Without space for a sidecar page the journal keeps the bytes.
-                Err(Errno::ENOSPC | Errno::EDQUOT) => return Ok(()),
-                other => other?,
-            }
+        let settles: Vec<Settle> = victims.iter().flat_map(|id| self.unsettled(*id)).collect();
+        for settles in settles.chunks(SETTLES_AT_ONCE) {
+            self.settle_segments(settles).await?;
         }
+        Ok(())
+    }
+
+    async fn settle_segments(self: &Rc<Self>, settles: &[Settle]) -> Result<(), Errno> {
+        let synced = settles.iter().map(|settle| self.sync_log(settle));
+        let synced = all_of(join_some(synced, FILES_AT_ONCE).await)?;
+        let pages = synced.into_iter().flatten().map(|settle| self.write_pages(settle));
+        let pages = all_of(join_some(pages, FILES_AT_ONCE).await)?;
+        let settled = pages.into_iter().flatten().map(|pages| self.sync_pages(pages));
+        all_of(join_some(settled, FILES_AT_ONCE).await)?;
         Ok(())
     }
 
@@ -156,47 +185,60 @@ impl Inner {
         let slots = self.slots.borrow();
         let Some(slot) = slots.get(&id) else { return Vec::new() };
         let open = slot.log.segments().iter().filter(|s| s.written > s.record.synced);
-        open.map(|s| Settle { segment: s.record.name, to: s.written }).collect()
+        open.map(|s| Settle { id, segment: s.record.name, to: s.written }).collect()
     }
 
-    async fn settle_segment(
-        self: &Rc<Self>,
-        id: PartitionId,
-        settle: &Settle,
-    ) -> Result<(), Errno> {
-        let opened = self.open_part(id, settle.segment, Part::Log).await;
-        let log = match self.unless_gone(id, settle.segment, opened)? {
-            Some(file) => file,
-            None => return Ok(()),
-        };
+    /// `None` if the segment is gone.
+    async fn sync_log(self: &Rc<Self>, settle: &Settle) -> Result<Option<Settle>, Errno> {
+        let Settle { id, segment, .. } = *settle;
+        let opened = self.open_part(id, segment, Part::Log).await;
+        let Some(log) = self.unless_gone(id, segment, opened)? else { return Ok(None) };
         log.sync_data().await.map_err(flush_failure)?;
-        let opened = self.open_part(id, settle.segment, Part::Side).await;
-        let Some(side) = self.unless_gone(id, settle.segment, opened)? else { return Ok(()) };
-        let Some((offset, pages, least)) = self.with_segment(id, settle.segment, |segment| {
+        Ok(Some(*settle))
+    }
+
+    /// `None` if the segment is gone, or there is no space: then the journal keeps the bytes.
+    async fn write_pages(self: &Rc<Self>, settle: Settle) -> Result<Option<Pages>, Errno> {
+        match self.write_pages_now(settle).await {
+            Err(Errno::ENOSPC | Errno::EDQUOT) => Ok(None),
+            written => written,
+        }
+    }
+
+    async fn write_pages_now(self: &Rc<Self>, settle: Settle) -> Result<Option<Pages>, Errno> {
+        let Settle { id, segment, to } = settle;
+        let opened = self.open_part(id, segment, Part::Side).await;
+        let Some(side) = self.unless_gone(id, segment, opened)? else { return Ok(None) };
+        let Some((offset, pages, least)) = self.with_segment(id, segment, |segment| {
             let page = segment.record.sidecar_pages;
             // A table of so many blocks and entries never needs more pages than this.
-            let blocks = u64::from(settle.to / PAGE_BYTES as u32 + 1);
+            let blocks = u64::from(to / PAGE_BYTES as u32 + 1);
             let entries = segment.unpaged.index.len() as u64;
             let least = (blocks * 4 + entries * 20) / 3900 + 2;
             (u64::from(page) * PAGE_BYTES as u64, page, least)
         }) else {
-            return Ok(());
+            return Ok(None);
         };
         side.allocate(offset, least * PAGE_BYTES as u64).await?;
-        let Some((bytes, first_block, table)) = self.with_segment(id, settle.segment, |segment| {
-            let table = segment.unpaged_to(settle.to);
+        let Some((bytes, first_block, table)) = self.with_segment(id, segment, |segment| {
+            let table = segment.unpaged_to(to);
             let first_block = segment.paged_blocks;
             let bytes = table.encode_pages(&segment.identity(id), pages, first_block);
             (bytes, first_block, table)
         }) else {
-            return Ok(());
+            return Ok(None);
         };
         write_bytes(&self.rt, &side, &bytes, offset).await?;
+        let count = pages + (bytes.len() / PAGE_BYTES) as u32;
+        Ok(Some(Pages { settle, side, first_block, table, count }))
+    }
+
+    async fn sync_pages(&self, pages: Pages) -> Result<(), Errno> {
+        let Pages { settle: Settle { id, segment, to }, side, first_block, table, count } = pages;
         side.sync_data().await.map_err(flush_failure)?;
-        let pages = pages + (bytes.len() / PAGE_BYTES) as u32;
-        self.sides.extend(id, settle.segment, first_block, &table);
-        self.with_segment(id, settle.segment, |segment| {
-            segment.settled(settle.to, &table, pages);
+        self.sides.extend(id, segment, first_block, &table);
+        self.with_segment(id, segment, |segment| {
+            segment.settled(to, &table, count);
         });
         Ok(())
     }
@@ -252,6 +294,14 @@ impl Inner {
         if length == 0 || length > self.config.journal.frame_buffer_bytes / 2 {
             return Ok(());
         }
+        // Nor one whose blocks were written and let go of since they were looked at.
+        let held = |slot: &Slot| {
+            let active = slot.log.active();
+            active.tail.start() <= active.record.synced
+        };
+        if !self.slots.borrow().get(&id).is_some_and(held) {
+            return Ok(());
+        }
         let position = self.journal.prepare_when_free(length).await?;
         let mut slots = self.slots.borrow_mut();
         let Some(slot) = slots.get_mut(&id) else { return Ok(()) };
@@ -261,6 +311,9 @@ impl Inner {
             return Ok(());
         }
         let end = entry.segment_position + entry.length;
+        if slot.log.active().tail.start() > entry.segment_position {
+            return Ok(());
+        }
         let views = slot.log.active().tail.views(entry.segment_position..end);
         let parts: Vec<&[u8]> = views.iter().map(|view| &view[..]).collect();
         let pushed = self.journal.push(&entry, &parts, &[]);
@@ -324,6 +377,9 @@ impl Inner {
                 active.written == active.record.synced && active.writable_to() == active.written;
             if carried && settled && !active.tail.is_evicted() {
                 let from = active.carry.expect("checked").from;
+                if active.tail.start() > from {
+                    continue;
+                }
                 if active.tail.start() != from
                     && active.tail.shrink_to(from, self.rt.arena()).is_err()
                 {
@@ -390,4 +446,8 @@ impl Inner {
             self.push_effect(Effect::DeletionSettled(id));
         }
     }
+}
+
+fn all_of<T>(results: Vec<Result<T, Errno>>) -> Result<Vec<T>, Errno> {
+    results.into_iter().collect()
 }

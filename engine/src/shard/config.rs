@@ -5,6 +5,7 @@ use std::time::Duration;
 use tuning::limits::Limits;
 
 use crate::journal::JournalConfig;
+use crate::journal::format::BLOCK_BYTES;
 
 /// Configuration of a shard's store.
 #[derive(Clone, Copy, Debug)]
@@ -47,11 +48,25 @@ impl StoreConfig {
         self.journal.journal_bytes_max / 2
     }
 
-    /// Partitions whose tails fit in a quarter of the journal.
+    /// Memory for the tails of all partitions, in bytes: what requests, fetches and the journal leave of
+    /// the arena. At three quarters of it tails are kept as small as they can be; beyond it appends wait.
+    #[must_use]
+    pub fn tail_bytes_max(&self) -> u64 {
+        let limits = &self.limits;
+        let idle = u64::from(limits.idle_receive_buffers) * BLOCK_BYTES as u64;
+        let frames = self.journal.frame_buffer_bytes * (self.journal.flights_max + 1);
+        let others = limits.request_bytes_budget + limits.fetch_bytes_budget + idle + frames as u64;
+        limits.arena_bytes_max.saturating_sub(others).max(limits.unwritten_bytes_max)
+    }
+
+    /// Partitions whose tails fit in a quarter of the journal, and, a block each, in what tails may take
+    /// of the memory before appends wait.
     #[must_use]
     pub fn partitions_max(&self) -> usize {
         let by_journal = self.journal.journal_bytes_max / 4 / (5 << 10);
-        (by_journal as usize).min(self.limits.partitions_per_shard_max as usize)
+        let by_memory = self.tail_bytes_max() / 4 * 3 / BLOCK_BYTES as u64;
+        let by_both = by_journal.min(by_memory) as usize;
+        by_both.min(self.limits.partitions_per_shard_max as usize)
     }
 
     /// Largest batch that is taken: it must fit a journal file and half an arena.

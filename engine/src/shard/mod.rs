@@ -13,6 +13,7 @@
 //! | `checkpointing` | the loop that syncs, carries and reclaims |
 //! | `compaction` | compaction carried out: a round, its output, the swap |
 //! | `retention` | what retention takes, and how old a segment is |
+//! | `relief` | tails made small when memory is short |
 //! | `removal` | files of segments that left their log |
 //! | `read` | reads over memory, segment and journal |
 //! | `walk` | finding whole batches in read bytes, pure |
@@ -31,6 +32,7 @@ mod error;
 mod files;
 mod read;
 mod recovery;
+mod relief;
 mod removal;
 mod retention;
 mod sides;
@@ -94,9 +96,14 @@ pub(crate) struct Inner {
     effects_news: Event,
     /// Room for appends may have come free.
     room: Event,
+    /// Tails have too much memory, or an append waits for room.
+    relief_due: Event,
+    relief_asked: Cell<bool>,
     /// The checkpoint loop should look.
     checkpoint_due: Event,
     files: files::FileTable,
+    /// Directories of topics whose names are durable.
+    durable_topics: RefCell<BTreeSet<PathBuf>>,
     sides: sides::SideCache,
     write_permits: Semaphore,
     unwritten_bytes: Cell<u64>,
@@ -195,8 +202,11 @@ impl Store {
             effects: RefCell::new(VecDeque::new()),
             effects_news: Event::new(),
             room: Event::new(),
+            relief_due: Event::new(),
+            relief_asked: Cell::new(false),
             checkpoint_due: Event::new(),
             files: files::FileTable::new(config.limits.open_segment_files_max as usize),
+            durable_topics: RefCell::default(),
             sides: sides::SideCache::new(),
             write_permits: Semaphore::new(config.limits.write_behind_in_flight_bytes_max as usize),
             unwritten_bytes: Cell::new(0),
@@ -327,6 +337,7 @@ impl Store {
         self.inner.closing.set(true);
         self.inner.room.notify_all();
         self.inner.checkpoint_due.notify_all();
+        self.inner.relief_due.notify_all();
         while !self.inner.stopped.get() {
             let room = self.inner.room.listen();
             if self.inner.stopped.get() {
@@ -354,6 +365,8 @@ impl Inner {
         self.rt.spawn(Group::Produce, async move { acks.ack_loop().await });
         let checkpoints = self.clone();
         self.rt.spawn(Group::Background, async move { checkpoints.checkpoint_loop().await });
+        let relief = self.clone();
+        self.rt.spawn(Group::Background, async move { relief.relief_loop().await });
         let removals = self.clone();
         self.rt.spawn(Group::Background, async move { removals.removal_loop().await });
     }
@@ -368,6 +381,7 @@ impl Inner {
                 fenced = true;
                 self.push_effect(Effect::Fenced(errno));
                 self.room.notify_all();
+                self.relief_due.notify_all();
             }
             if self.journal.is_starved() {
                 self.checkpoint_due.notify_all();

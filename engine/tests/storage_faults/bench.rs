@@ -30,10 +30,14 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(seed: u64) -> Self {
+        Self::with(seed, NodeOptions::default())
+    }
+
+    pub fn with(seed: u64, options: NodeOptions) -> Self {
         let mut world = World::new(seed);
         let mains: Rc<RefCell<VecDeque<LocalMain>>> = Rc::default();
         let queue = mains.clone();
-        let node = world.add_local(NodeOptions::default(), move || {
+        let node = world.add_local(options, move || {
             let next = queue.borrow_mut().pop_front();
             vec![next.unwrap_or_else(|| local_main(|_| async {}))]
         });
@@ -112,7 +116,14 @@ pub async fn open_with(
     rt: &Rt,
     fate: &dyn Fn(PartitionId) -> Fate,
 ) -> Result<(Store, RecoveryReport), StartError> {
-    let config = config();
+    open_as(rt, config(), fate).await
+}
+
+pub async fn open_as(
+    rt: &Rt,
+    config: StoreConfig,
+    fate: &dyn Fn(PartitionId) -> Fate,
+) -> Result<(Store, RecoveryReport), StartError> {
     let place = |_| ShardId(0);
     let recovered = recover(rt, Path::new("/data"), 1, &config, fate, &place).await?;
     let mut shares = recovered.shares;

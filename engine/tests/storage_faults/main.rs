@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod memory;
 mod metadata;
 mod removal;
 mod rolling;

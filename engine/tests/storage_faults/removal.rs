@@ -64,8 +64,9 @@ fn a_segment_without_its_sidecar_gets_one_when_there_is_room() {
         bench.world.add_rule(Rule { times: refusals, ..full });
         let sent = bench.life(|rt| async move {
             let store = fresh(&rt, 1).await;
-            append(&rt, &store, 1, 0, 3000).await;
-            let (bytes, info) = batch(1, 3000, 1);
+            // Files are made ahead from half a block on.
+            append(&rt, &store, 1, 0, 1000).await;
+            let (bytes, info) = batch(1, 3500, 1);
             let refused = store.append_when_room(id(1), &bytes, &info, rt.wall_ms()).await;
             refused.expect_err("there is no room for the sidecar");
             // Below a block no file is needed. The next one ends the segment, and its block is written.

@@ -15,5 +15,5 @@ mod tests;
 pub use channel::{Closed, Receiver, Sender, TrySendError, channel};
 pub use event::{Event, Listen};
 pub use oneshot::{OneReceiver, OneSender, oneshot};
-pub use select::{Either, first_of, join_all};
+pub use select::{Either, first_of, join_all, join_some};
 pub use semaphore::{Semaphore, Take};

@@ -8,10 +8,14 @@ use std::collections::BTreeMap;
 use super::{Fate, Recovery, RecoveryReport};
 use crate::journal::entry::{EntryHeader, EntryKind};
 use crate::journal::scan::is_partition_entry;
-use crate::journal::start::{self, Found, FoundJournal, LoadedEntry, StartError};
+use crate::journal::start::{self, Found, FoundJournal, LoadedEntry, Payloads, StartError};
 use crate::log::replay::ReplayEntry;
 use crate::log::state::PartitionState;
+use crate::rt::sync::join_some;
 use crate::types::PartitionId;
+
+/// Tails read at once after a clean stop.
+const READS_AT_ONCE: usize = 32;
 
 /// What the journals say of one partition.
 #[derive(Default)]
@@ -65,33 +69,46 @@ impl Recovery<'_> {
         journal: &FoundJournal,
         all: impl Iterator<Item = (&PartitionId, &mut Gathered)>,
     ) -> Result<(), StartError> {
-        for (id, gathered) in all {
-            let Some(state) = &gathered.state else { continue };
-            let Some(carry) = state.carry else { continue };
-            let active = state.segments.last().expect("decode_all checks");
-            if (self.fate)(*id) == Fate::Deleted || active.synced >= active.length {
-                continue;
-            }
-            let len = carry.length as usize;
-            let (position, at) = (carry.frame_position, carry.payload_at);
-            let payload = start::read_payload(self.rt, journal, position, at, len).await?;
-            if crc32c::crc32c(&payload) != carry.crc {
-                let what = format!("the carried tail of partition {id} is damaged");
-                return Err(StartError::Data { path: journal.dir.clone(), what });
-            }
-            let header = EntryHeader {
-                length: carry.length,
-                term: state.term,
-                segment: active.name,
-                segment_position: carry.from,
-                head_bytes: carry.skip,
-                end_offset: active.end_offset,
-                crc: carry.crc,
-                ..EntryHeader::new(EntryKind::Carry, *id)
-            };
-            gathered.entries.push(ReplayEntry { header, payload, applied: true });
+        let payloads = Payloads::open(self.rt, journal).await?;
+        let reads = all.map(|(id, gathered)| async {
+            let read = self.read_carried(*id, gathered.state.as_ref(), &payloads).await?;
+            gathered.entries.extend(read);
+            Ok(())
+        });
+        join_some(reads, READS_AT_ONCE).await.into_iter().collect()
+    }
+
+    /// The tail of one partition that its checkpoint says the journal holds.
+    async fn read_carried(
+        &self,
+        id: PartitionId,
+        state: Option<&PartitionState>,
+        payloads: &Payloads<'_>,
+    ) -> Result<Option<ReplayEntry>, StartError> {
+        let Some((state, carry)) = state.and_then(|state| Some((state, state.carry?))) else {
+            return Ok(None);
+        };
+        let active = state.segments.last().expect("decode_all checks");
+        if (self.fate)(id) == Fate::Deleted || active.synced >= active.length {
+            return Ok(None);
         }
-        Ok(())
+        let (position, at) = (carry.frame_position, carry.payload_at);
+        let payload = payloads.read(position, at, carry.length as usize).await?;
+        if crc32c::crc32c(&payload) != carry.crc {
+            let what = format!("the carried tail of partition {id} is damaged");
+            return Err(StartError::Data { path: payloads.dir().to_owned(), what });
+        }
+        let header = EntryHeader {
+            length: carry.length,
+            term: state.term,
+            segment: active.name,
+            segment_position: carry.from,
+            head_bytes: carry.skip,
+            end_offset: active.end_offset,
+            crc: carry.crc,
+            ..EntryHeader::new(EntryKind::Carry, id)
+        };
+        Ok(Some(ReplayEntry { header, payload, applied: true }))
     }
 
     async fn gather_entries(

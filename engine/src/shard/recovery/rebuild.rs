@@ -1,24 +1,38 @@
 //! Each partition replayed from its state and its entries; then its segments get the whole blocks that
 //! they lack, synced. What is left over, less than a block, is the tail that the new journal carries.
+//!
+//! First everything is written, then everything is synced: the first sync of a file system commits what
+//! all files wait for, and those that follow find it done. One partition after the other, each waits for
+//! commits of its own.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use super::gather::{AllGathered, Gathered};
 use super::{Fate, Recovery, RecoveryReport, SharedPartition};
 use crate::journal::format::BLOCK_BYTES;
 use crate::journal::io::{write_bytes, write_file};
-use crate::journal::start::StartError;
+use crate::journal::start::{StartError, sync_file};
 use crate::log::replay::{Rebuilt, RebuiltSegment, replay};
 use crate::log::segment::{SegmentRecord, log_file_name, partition_dir, side_file_name};
 use crate::log::settings::PartitionSettings;
 use crate::log::sidecar::{PAGE_BYTES, SegmentIdentity, SideTable};
 use crate::log::state::PartitionState;
-use crate::rt::sync::join_all;
+use crate::rt::sync::join_some;
 use crate::rt::{Errno, OpenOptions};
 use crate::types::PartitionId;
 
 /// Partitions rebuilt at once.
-const PARTITIONS_AT_ONCE: usize = 16;
+const PARTITIONS_AT_ONCE: usize = 32;
+/// Files synced at once.
+const SYNCS_AT_ONCE: usize = 32;
+
+/// Files and directories that were written and not synced.
+#[derive(Default)]
+struct Unsynced {
+    files: Vec<PathBuf>,
+    dirs: BTreeSet<PathBuf>,
+}
 
 impl Recovery<'_> {
     pub(super) async fn rebuild_all(
@@ -39,18 +53,23 @@ impl Recovery<'_> {
             tracing::error!(%id, "metadata does not know this partition: its data goes to orphans/");
             self.rebuild_orphan(id, gathered).await?;
         }
-        let mut recovered = Vec::with_capacity(known.len());
-        let mut waiting = known.into_iter().peekable();
-        while waiting.peek().is_some() {
-            let group: Vec<_> = waiting.by_ref().take(PARTITIONS_AT_ONCE).collect();
-            let rebuilt =
-                join_all(group.into_iter().map(|(id, gathered, settings)| {
-                    self.rebuild_partition(id, gathered, settings)
-                }));
-            for partition in rebuilt.await {
-                recovered.push(partition?);
-            }
+        let rebuilt = join_some(
+            known.into_iter().map(|(id, gathered, settings)| async move {
+                let mut unsynced = Unsynced::default();
+                let partition = self.rebuild_partition(id, gathered, settings, &mut unsynced);
+                Ok((partition.await?, unsynced))
+            }),
+            PARTITIONS_AT_ONCE,
+        );
+        let mut recovered = Vec::new();
+        let mut unsynced = Unsynced::default();
+        for rebuilt in rebuilt.await {
+            let (partition, written) = rebuilt?;
+            recovered.push(partition);
+            unsynced.files.extend(written.files);
+            unsynced.dirs.extend(written.dirs);
         }
+        self.sync(unsynced).await?;
         report.partitions = recovered.len();
         Ok(recovered)
     }
@@ -60,16 +79,29 @@ impl Recovery<'_> {
         id: PartitionId,
         gathered: Gathered,
         settings: PartitionSettings,
+        unsynced: &mut Unsynced,
     ) -> Result<SharedPartition, StartError> {
         let settings = settings.bounded();
         let mut rebuilt = self.replay(id, gathered, &settings)?;
-        self.write_segments(id, &mut rebuilt).await?;
+        self.write_segments(id, &mut rebuilt, unsynced).await?;
         let active = rebuilt.segments.last_mut().expect("a partition has an active segment");
         let on_disk = active.record.synced;
         let kept = (active.record.length - on_disk) as usize;
         let tail = active.bytes.split_off(active.bytes.len() - kept);
         let marks = active.marks.iter().copied().filter(|mark| mark.position >= on_disk).collect();
         Ok(SharedPartition { state: rebuilt.state, tail, marks, settings })
+    }
+
+    /// Makes all of it durable.
+    async fn sync(&self, unsynced: Unsynced) -> Result<(), StartError> {
+        let files = unsynced.files.iter().map(|path| async {
+            sync_file(self.rt, path).await.map_err(StartError::io(path))
+        });
+        join_some(files, SYNCS_AT_ONCE).await.into_iter().collect::<Result<(), _>>()?;
+        let dirs = unsynced.dirs.iter().map(|path| async {
+            self.rt.sync_dir(path).await.map_err(StartError::io(path))
+        });
+        join_some(dirs, SYNCS_AT_ONCE).await.into_iter().collect()
     }
 
     fn replay(
@@ -88,23 +120,21 @@ impl Recovery<'_> {
         )
     }
 
-    /// Writes the whole blocks that the segments lack, and syncs them.
+    /// Writes the whole blocks that the segments lack. Their records count them as synced: nobody sees
+    /// those before all of it is.
     async fn write_segments(
         &self,
         id: PartitionId,
         rebuilt: &mut Rebuilt,
+        unsynced: &mut Unsynced,
     ) -> Result<(), StartError> {
         let dir = partition_dir(self.data_dir, id);
-        let mut created = false;
         for segment in &mut rebuilt.segments {
             self.check_file(&dir, &segment.record).await?;
             if segment.record.file_bytes() > segment.record.synced {
-                self.write_segment(id, &dir, segment).await.map_err(StartError::io(&dir))?;
-                created = true;
+                let written = self.write_segment(id, &dir, segment, unsynced).await;
+                written.map_err(StartError::io(&dir))?;
             }
-        }
-        if created {
-            self.rt.sync_dir(&dir).await.map_err(StartError::io(&dir))?;
         }
         rebuilt.state.segments = rebuilt.segments.iter().map(|segment| segment.record).collect();
         Ok(())
@@ -132,16 +162,17 @@ impl Recovery<'_> {
         id: PartitionId,
         dir: &Path,
         segment: &mut RebuiltSegment,
+        unsynced: &mut Unsynced,
     ) -> Result<(), Errno> {
-        self.rt.create_dirs_below(self.data_dir, dir).await?;
+        unsynced.dirs.extend(self.rt.make_dirs_below(self.data_dir, dir).await?);
+        unsynced.dirs.insert(dir.to_owned());
         let record = &mut segment.record;
         let (from, to) = (record.synced, record.file_bytes());
         let mut blocks = segment.bytes[..segment.bytes.len().min((to - from) as usize)].to_vec();
         blocks.resize((to - from) as usize, 0);
-        let log =
-            self.rt.open(&dir.join(log_file_name(record.name)), OpenOptions::direct()).await?;
+        let log_path = dir.join(log_file_name(record.name));
+        let log = self.rt.open(&log_path, OpenOptions::direct()).await?;
         write_bytes(self.rt, &log, &blocks, u64::from(from)).await?;
-        log.sync_all().await?;
 
         let whose = SegmentIdentity { partition: id, segment: record.name };
         let below = segment.index.partition_point(|entry| entry.position < to);
@@ -151,11 +182,11 @@ impl Recovery<'_> {
             end: record.end(),
         };
         let pages = table.encode_pages(&whose, record.sidecar_pages, from / BLOCK_BYTES as u32);
-        let side =
-            self.rt.open(&dir.join(side_file_name(record.name)), OpenOptions::direct()).await?;
+        let side_path = dir.join(side_file_name(record.name));
+        let side = self.rt.open(&side_path, OpenOptions::direct()).await?;
         let offset = u64::from(record.sidecar_pages) * PAGE_BYTES as u64;
         write_bytes(self.rt, &side, &pages, offset).await?;
-        side.sync_all().await?;
+        unsynced.files.extend([log_path, side_path]);
         record.synced = to;
         record.sidecar_pages += (pages.len() / PAGE_BYTES) as u32;
         Ok(())
@@ -177,7 +208,9 @@ impl Recovery<'_> {
                 for segment in &mut rebuilt.segments {
                     segment.record.rolled = true;
                 }
-                self.write_segments(id, &mut rebuilt).await?;
+                let mut unsynced = Unsynced::default();
+                self.write_segments(id, &mut rebuilt, &mut unsynced).await?;
+                self.sync(unsynced).await?;
                 ("orphan.state", PartitionState::encode_all([&rebuilt.state].into_iter()))
             }
             Err(error) => {

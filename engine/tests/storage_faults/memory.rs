@@ -1,0 +1,63 @@
+//! More busy partitions than there is memory for all that they could keep.
+
+use engine::rt::sim::NodeOptions;
+use engine::shard::{Fate, StoreConfig};
+use tuning::limits::Limits;
+
+use super::bench::*;
+
+const PARTITIONS: u8 = 64;
+const ROUNDS: i32 = 12;
+const RECORD_BYTES: usize = 20 << 10;
+const ARENA_BYTES: u64 = 8 << 20;
+
+/// Each partition may keep 256 KiB of what it has written: together twice the arena.
+fn tight() -> StoreConfig {
+    let limits = Limits {
+        arena_bytes_max: ARENA_BYTES,
+        request_bytes_budget: 1 << 20,
+        fetch_bytes_budget: 1 << 20,
+        unwritten_bytes_max: 2 << 20,
+        write_behind_bytes: 64 << 10,
+        append_block_bytes: 256 << 10,
+        ..Limits::DEFAULT
+    };
+    limits.check().expect("limits that go together");
+    StoreConfig { limits, ..config() }
+}
+
+#[test]
+fn tails_of_many_busy_partitions_leave_memory_for_others() {
+    let options = NodeOptions { arena_bytes: ARENA_BYTES as usize, ..NodeOptions::default() };
+    let mut bench = Bench::with(8, options);
+    bench.life(|rt| async move {
+        let known = |_| Fate::Known(settings());
+        let (store, _) = open_as(&rt, tight(), &known).await.unwrap();
+        for number in 0..PARTITIONS {
+            create(&store, number).await;
+        }
+        let batch_bytes = batch(0, RECORD_BYTES, 0).0.len() as u64;
+        let most = tight().tail_bytes_max() + 2 * batch_bytes;
+        for sequence in 0..ROUNDS {
+            for number in 0..PARTITIONS {
+                append(&rt, &store, number, sequence, RECORD_BYTES).await;
+                let tails = rt.arena().append_bytes() as u64;
+                assert!(tails <= most, "{tails} bytes of tails, {most} are allowed");
+            }
+        }
+        for number in 0..PARTITIONS {
+            let found = offsets(&read_all(&store, number).await.unwrap());
+            assert_eq!(found, (0..i64::from(ROUNDS)).collect::<Vec<_>>(), "partition {number}");
+        }
+        store.close().await.unwrap();
+    });
+    bench.life(|rt| async move {
+        let known = |_| Fate::Known(settings());
+        let (store, report) = open_as(&rt, tight(), &known).await.unwrap();
+        assert!(report.clean);
+        for number in 0..PARTITIONS {
+            let found = offsets(&read_all(&store, number).await.unwrap());
+            assert_eq!(found.len(), ROUNDS as usize, "partition {number}");
+        }
+    });
+}
