@@ -136,25 +136,42 @@ impl Life {
     async fn catch_up(&mut self, actor: &Actor) -> Result<(), AdminError> {
         let unread = self.owned.iter().filter(|one| !self.positions.contains_key(one));
         let unread: Vec<i32> = unread.copied().collect();
-        if unread.is_empty() {
-            return Ok(());
-        }
-        let (consumer_group, since) = (self.group, actor.history.lock().now());
-        let found = self.member.committed(&self.topic_name.name, &unread).await?;
-        for (partition, offset) in found {
-            let place = Place { topic: self.topic, partition };
-            actor.history.push(Event::CommittedRead { consumer_group, place, offset, since });
+        for (partition, offset) in self.read_committed(actor, &unread).await? {
             self.positions.insert(partition, offset.max(0));
         }
         Ok(())
     }
 
-    /// Goes a little further in each partition, and commits that.
+    async fn read_committed(
+        &mut self,
+        actor: &Actor,
+        partitions: &[i32],
+    ) -> Result<Vec<(i32, i64)>, AdminError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (consumer_group, since) = (self.group, actor.history.lock().now());
+        let found = self.member.committed(&self.topic_name.name, partitions).await?;
+        for (partition, offset) in &found {
+            let place = Place { topic: self.topic, partition: *partition };
+            let offset = *offset;
+            actor.history.push(Event::CommittedRead { consumer_group, place, offset, since });
+        }
+        Ok(found)
+    }
+
+    /// Goes a little further in each partition, and commits that. Now and then it looks at once what
+    /// the broker has of it.
     async fn work(&mut self, actor: &mut Actor) -> Result<(), AdminError> {
         for offset in self.positions.values_mut() {
             *offset += actor.random.range(1..5) as i64;
         }
-        self.commit(actor).await
+        self.commit(actor).await?;
+        if actor.random.chance(100) {
+            let all: Vec<i32> = self.positions.keys().copied().collect();
+            self.read_committed(actor, &all).await?;
+        }
+        Ok(())
     }
 
     async fn commit(&mut self, actor: &Actor) -> Result<(), AdminError> {
