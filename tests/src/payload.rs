@@ -6,11 +6,14 @@
 //! wrong byte is found without a checksum.
 //!
 //! Layout: `"RMSIM"`, batch `u32`, index `u16`, count `u16` (big-endian), filler. The key is the batch
-//! number, or null in every third record; in a compacted topic one of a few that all batches share.
+//! number, or null in every third record; in a compacted topic one of a few that all batches share. There every
+//! fourth record deletes its key: it has no value, and says who it is in a header.
 
 /// Bytes of a value before its filler.
 pub const VALUE_BYTES_MIN: usize = 13;
 const MARK: &[u8; 5] = b"RMSIM";
+/// The header in which a deletion says who it is.
+pub const NAME_HEADER: &[u8] = b"name";
 /// Keys of a compacted topic.
 const TABLE_KEYS: u32 = 9;
 
@@ -53,10 +56,28 @@ impl RecordName {
         [b'k', b'e', b'y', key as u8]
     }
 
+    /// Whether this record of a compacted topic deletes its key.
+    #[must_use]
+    pub fn is_deletion(self) -> bool {
+        (self.batch.wrapping_mul(3) + u32::from(self.index)) % 4 == 3
+    }
+
+    /// Reads a deletion back from its key and its header, as [`read`](Self::read).
+    #[must_use]
+    pub fn read_deletion(key: Option<&[u8]>, header: &[u8]) -> Option<Self> {
+        let (name, in_table) = Self::decode(key, header)?;
+        (in_table && name.is_deletion()).then_some(name)
+    }
+
     /// Reads a record back; `None` if any byte is not what was written.
     #[must_use]
     pub fn read(key: Option<&[u8]>, value: Option<&[u8]>) -> Option<Self> {
-        let value = value?;
+        let (name, in_table) = Self::decode(key, value?)?;
+        (!in_table || !name.is_deletion()).then_some(name)
+    }
+
+    /// The name, and whether it lies under a key of a compacted topic.
+    fn decode(key: Option<&[u8]>, value: &[u8]) -> Option<(Self, bool)> {
         let (mark, rest) = value.split_first_chunk::<5>()?;
         let (batch, rest) = rest.split_first_chunk::<4>()?;
         let (index, rest) = rest.split_first_chunk::<2>()?;
@@ -70,7 +91,7 @@ impl RecordName {
             filler.iter().enumerate().all(|(at, &byte)| byte == name.filler(VALUE_BYTES_MIN + at));
         let keyed = key == name.key().as_ref().map(<[u8; 4]>::as_slice);
         let in_table = key == Some(&name.table_key()[..]);
-        (mark == MARK && intact && (keyed || in_table)).then_some(name)
+        (mark == MARK && intact && (keyed || in_table)).then_some((name, in_table))
     }
 
     /// Half of it compresses, half does not.
@@ -105,5 +126,19 @@ mod tests {
             let read = RecordName::read(key, Some(&bad));
             assert_ne!(read, Some(name), "byte {at}");
         }
+    }
+
+    #[test]
+    fn a_deletion_comes_back_as_one_and_as_nothing_else() {
+        let name = |index| RecordName { batch: 4, index, count: 9 };
+        let (deletion, value) = (name(3), name(2));
+        assert!(deletion.is_deletion() && !value.is_deletion());
+        let bytes = |name: RecordName| name.value(VALUE_BYTES_MIN);
+        let read = |name: RecordName| RecordName::read(Some(&name.table_key()), Some(&bytes(name)));
+        let deleted =
+            |name: RecordName| RecordName::read_deletion(Some(&name.table_key()), &bytes(name));
+        assert_eq!((read(deletion), deleted(deletion)), (None, Some(deletion)));
+        assert_eq!((read(value), deleted(value)), (Some(value), None));
+        assert_eq!(RecordName::read_deletion(None, &bytes(deletion)), None);
     }
 }

@@ -25,8 +25,10 @@ pub struct Product {
     pub limits: Limits,
     /// The only shard that accepts clients, if not all do.
     pub gateway: Option<u16>,
-    /// `log.retention.check.interval.ms`.
+    /// `log.retention.check.interval.ms`, and `log.cleaner.backoff.ms`.
     pub retention_check_ms: u64,
+    /// `log.roll.ms`, if it is so small that logs of consumer groups are compacted within a world.
+    pub roll_ms: Option<u64>,
     /// Bugs on purpose.
     #[cfg(feature = "planted-bugs")]
     pub planted: engine::journal::Planted,
@@ -44,6 +46,7 @@ impl Product {
             limits,
             gateway,
             retention_check_ms: random.range(20..1_500),
+            roll_ms: random.chance(500).then(|| random.range(50..1_000)),
             #[cfg(feature = "planted-bugs")]
             planted: engine::journal::Planted::default(),
         }
@@ -97,6 +100,10 @@ impl Product {
             ("group.consumer.heartbeat.interval.ms", "300"),
         ] {
             file.insert(key.to_owned(), value.to_owned());
+        }
+        if let Some(roll_ms) = self.roll_ms {
+            file.insert("log.roll.ms".to_owned(), roll_ms.to_string());
+            file.insert("log.cleaner.min.cleanable.ratio".to_owned(), "0.1".to_owned());
         }
         let broker = BrokerConfig::resolve(&Layers { file: &file, ..Layers::default() })
             .expect("a configuration of our own");

@@ -6,7 +6,9 @@
 //! the logs is read, and the checkers compare it with what the clients saw.
 
 use std::any::Any;
+use std::ffi::OsStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::time::Duration;
 
 use engine::rt::sim::{NodeOptions, Random};
@@ -61,8 +63,11 @@ pub struct Figures {
     pub sent: u64,
     /// Records that readers got.
     pub read: u64,
-    /// Rounds of compaction that came to their end.
+    /// Rounds of compaction that came to their end; in clusters the segments that rounds have left in the end,
+    /// which are fewer.
     pub compactions: u64,
+    /// Those of them that hold the offsets of consumer groups.
+    pub consumer_group_compactions: u64,
 }
 
 impl Figures {
@@ -75,6 +80,7 @@ impl Figures {
         self.sent += other.sent;
         self.read += other.read;
         self.compactions += other.compactions;
+        self.consumer_group_compactions += other.consumer_group_compactions;
     }
 
     fn of(history: &History) -> Self {
@@ -138,6 +144,7 @@ pub(crate) fn judge(options: &RunOptions, play: impl FnOnce(&mut Cluster)) -> Ve
         let what = format!("{kept_alive} shards that have died still hold themselves");
         violations.push(Violation { property: "leak", what });
     }
+    let (compactions, consumer_group_compactions) = compacted_segments(&cluster);
     let verdict = Verdict {
         seed: options.seed,
         trace_hash: cluster.world.trace_hash(),
@@ -150,6 +157,8 @@ pub(crate) fn judge(options: &RunOptions, play: impl FnOnce(&mut Cluster)) -> Ve
         figures: Figures {
             io_steps: cluster.world.io_count(cluster.broker()),
             virtual_ms: cluster.world.now().0 / 1_000_000,
+            compactions,
+            consumer_group_compactions,
             ..Figures::of(&cluster.history.lock())
         },
     };
@@ -158,6 +167,25 @@ pub(crate) fn judge(options: &RunOptions, play: impl FnOnce(&mut Cluster)) -> Ve
         std::mem::forget(cluster);
     }
     verdict
+}
+
+/// Segments on the broker's disk that compaction has written: all of them, and those of topics that no client
+/// created, which hold what consumer groups committed.
+fn compacted_segments(cluster: &Cluster) -> (u64, u64) {
+    let history = cluster.history.lock();
+    let ids: Vec<String> = history.topics.values().map(|(name, _)| name.id.to_string()).collect();
+    let files = cluster.world.files(cluster.broker(), Path::new("/data/topics"));
+    let (mut all, mut of_others) = (0, 0);
+    for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "log")) {
+        // <base>-<term>-<generation>; what appends wrote has no generation.
+        let stem = file.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+        if stem.split('-').count() == 3 {
+            all += 1;
+            let ours = file.iter().any(|part| ids.iter().any(|id| part == OsStr::new(id)));
+            of_others += u64::from(!ours);
+        }
+    }
+    (all, of_others)
 }
 
 fn sentence(panic: &(dyn Any + Send)) -> String {

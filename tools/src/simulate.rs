@@ -269,10 +269,11 @@ impl Arguments {
 
 fn figures(out: &mut impl Write, figures: &Figures, started: Instant) -> std::io::Result<()> {
     let seconds = started.elapsed().as_secs_f64();
-    let Figures { crashes, io_steps, virtual_ms, acked, sent, read, compactions } = figures;
+    let Figures { crashes, io_steps, virtual_ms, acked, sent, read, .. } = figures;
+    let Figures { compactions, consumer_group_compactions: of_groups, .. } = figures;
     let virtual_s = *virtual_ms as f64 / 1000.0;
     writeln!(
         out,
-        "  {crashes} crashes, {io_steps} I/O steps, {sent} batches sent, {acked} acknowledged, {read} records read, {compactions} compactions, {virtual_s:.1} simulated s in {seconds:.1} s"
+        "  {crashes} crashes, {io_steps} I/O steps, {sent} batches sent, {acked} acknowledged, {read} records read, {compactions} compactions ({of_groups} of consumer groups), {virtual_s:.1} simulated s in {seconds:.1} s"
     )
 }

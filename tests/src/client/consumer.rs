@@ -1,6 +1,6 @@
 //! Fetching: one topic, positions that the caller keeps.
 
-use engine::batch::Batches;
+use engine::batch::{Batches, Record};
 use net::wire::errors::ErrorCode;
 use net::wire::messages::FetchResponse;
 
@@ -9,7 +9,7 @@ use super::dial::Dial;
 use super::request::{Position, TopicName, decode, fetch};
 use super::session::{FetchSession, SESSIONS_FROM};
 use crate::history::Seen;
-use crate::payload::RecordName;
+use crate::payload::{NAME_HEADER, RecordName};
 
 /// No batch of a workload unpacks to more.
 const UNPACKED_BYTES_MAX: u64 = 16 << 20;
@@ -184,6 +184,12 @@ fn read(
     Ok(all)
 }
 
+fn read_deletion(record: &Record<'_>) -> Option<RecordName> {
+    let mut headers = record.headers;
+    let header = headers.next().filter(|header| header.key == NAME_HEADER)?;
+    RecordName::read_deletion(record.key, header.value?)
+}
+
 /// The records of whole batches, from `from` on. A cut batch at the end is a broker's right.
 fn unpack(bytes: &[u8], from: i64) -> Result<Vec<Seen>, String> {
     let mut seen = Vec::new();
@@ -194,7 +200,10 @@ fn unpack(bytes: &[u8], from: i64) -> Result<Vec<Seen>, String> {
         while let Some(record) = records.next() {
             let record = record.map_err(|error| error.to_string())?;
             if record.offset.0 >= from {
-                let name = RecordName::read(record.key, record.value);
+                let name = match record.value {
+                    None => read_deletion(&record),
+                    value => RecordName::read(record.key, value),
+                };
                 let (offset, timestamp_ms) = (record.offset.0, record.timestamp_ms);
                 seen.push(Seen { offset, name, timestamp_ms });
             }

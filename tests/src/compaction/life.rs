@@ -52,6 +52,9 @@ impl Life {
         let settings = shared.model.borrow().settings;
         let fate = move |_| Fate::Known(settings);
         let place = |_| ShardId(0);
+        // As the node does before it opens the store.
+        let made = rt.create_dir_all(Path::new("/data")).await;
+        made.expect("a disk without faults");
         let recovered = recover(&rt, Path::new("/data"), 1, &config, &fate, &place).await;
         let refused = |what: String| {
             shared.model.borrow_mut().broken("lost-tail", format!("no start: {what}"));

@@ -41,6 +41,22 @@ fn a_seed_runs_the_same_twice() {
     }
 }
 
+/// Worlds of the product compact their topics, and what consumer groups committed; a broker that comes back
+/// loads its groups from that.
+#[test]
+fn compaction_runs_in_worlds() {
+    let mut sum = Figures::default();
+    for seed in 0..40 {
+        let verdict = run(&RunOptions::product(seed, Weather::Chaos));
+        assert_eq!(verdict.violations, [], "seed {seed}");
+        sum.add(&verdict.figures);
+        if sum.consumer_group_compactions > 0 && sum.compactions > sum.consumer_group_compactions {
+            return;
+        }
+    }
+    panic!("nothing is compacted: {sum:?}");
+}
+
 /// Some of the first seeds must find each flaw, under one of these names.
 #[test]
 fn every_flaw_is_found() {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::time::Duration;
 
-use engine::batch::{BatchBuilder, NewRecord};
+use engine::batch::{BatchBuilder, Header, NewRecord};
 use engine::rt::sim::Random;
 use engine::rt::{Group, Rt};
 use engine::types::{ProducerEpoch, ProducerId};
@@ -15,7 +15,7 @@ use super::plan::{Batches, Plan};
 use super::{churn, consume, idempotent, member, plain};
 use crate::client::{Admin, Dial, NewTopic, TopicName};
 use crate::history::{Batch, Event, Place, Promise, Shared, Topic};
-use crate::payload::RecordName;
+use crate::payload::{NAME_HEADER, RecordName};
 
 /// Longer than any world lives: the runner, not the actor, says that something takes too long.
 pub(super) const FOREVER: Duration = Duration::from_secs(1 << 20);
@@ -243,11 +243,13 @@ pub(super) fn make_batch(
         let name = RecordName { batch: number, index, count: batch.count };
         let value = name.value(value_bytes as usize);
         let key = if compacted { Some(name.table_key()) } else { name.key() };
+        let deletes = compacted && name.is_deletion();
+        let says_who = [Header { key: NAME_HEADER, value: Some(&value) }];
         builder.push(&NewRecord {
             timestamp_ms: timestamp_ms + i64::from(index),
             key: key.as_ref().map(<[u8; 4]>::as_slice),
-            value: Some(&value),
-            headers: &[],
+            value: (!deletes).then_some(&value),
+            headers: if deletes { &says_who } else { &[] },
         });
     }
     let bytes = builder.build();
