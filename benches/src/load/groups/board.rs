@@ -1,54 +1,67 @@
 //! Who of a consumer group holds which generation, and since when all hold the newest.
 
-use std::cell::Cell;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// What the members of one group tell of themselves. Shared on one thread.
+/// What the members of one group tell of themselves, to a thread that watches them.
 #[derive(Default)]
 pub(super) struct Board {
-    expected: Cell<usize>,
-    generation: Cell<i32>,
-    holding: Cell<usize>,
-    last_join: Cell<Option<Instant>>,
-    complete: Cell<Option<Instant>>,
+    told: Mutex<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    expected: usize,
+    generation: i32,
+    holding: usize,
+    last_join: Option<Instant>,
+    complete: Option<Instant>,
 }
 
 impl Board {
-    /// One more member is to hold the newest generation: nobody does before it.
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// So many more members are to hold the newest generation: it is complete with all of them.
     pub(super) fn expect(&self, more: usize) {
-        self.expected.set(self.expected.get() + more);
-        self.complete.set(None);
+        let mut told = self.told();
+        told.expected += more;
+        told.complete = None;
     }
 
     /// A member asks to join.
     pub(super) fn joins(&self) {
-        self.last_join.set(Some(Instant::now()));
+        self.told().last_join = Some(Instant::now());
     }
 
     /// A member has got its assignment in `generation`.
     pub(super) fn holds(&self, generation: i32) {
-        if generation > self.generation.get() {
-            self.generation.set(generation);
-            self.holding.set(0);
-            self.complete.set(None);
+        let mut told = self.told();
+        if generation > told.generation {
+            told.generation = generation;
+            told.holding = 0;
+            told.complete = None;
         }
-        if generation < self.generation.get() {
+        if generation < told.generation {
             return;
         }
-        self.holding.set(self.holding.get() + 1);
-        if self.holding.get() == self.expected.get() {
-            self.complete.set(Some(Instant::now()));
+        told.holding += 1;
+        if told.holding == told.expected {
+            told.complete = Some(Instant::now());
         }
     }
 
     /// Since when all hold the newest generation, and when the last of them asked to join.
     pub(super) fn complete(&self) -> Option<(Instant, Instant)> {
-        Some((self.complete.get()?, self.last_join.get()?))
+        let told = self.told();
+        Some((told.complete?, told.last_join?))
     }
 
     /// How far it is: the newest generation, and how many hold it.
     pub(super) fn progress(&self) -> (i32, usize) {
-        (self.generation.get(), self.holding.get())
+        let told = self.told();
+        (told.generation, told.holding)
     }
 }
 

@@ -4,6 +4,7 @@
 //! for a JoinGroup occupies it until the rebalance is over.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -59,8 +60,9 @@ pub(super) struct Member {
     pub(super) connection: Connection,
     pub(super) consumer_group: Rc<str>,
     pub(super) topic: Rc<str>,
-    pub(super) board: Rc<Board>,
-    pub(super) heartbeats: Rc<Phases>,
+    pub(super) board: Arc<Board>,
+    /// Where its heartbeats are noted.
+    pub(super) heartbeats: Option<Rc<Phases>>,
     pub(super) heartbeat_every: Duration,
     /// Commits beside the heartbeats.
     pub(super) commits: Option<(Rc<Phases>, Duration)>,
@@ -177,7 +179,9 @@ impl Member {
                 Due::Heartbeat => {
                     heartbeat += self.heartbeat_every;
                     let error = self.heartbeat(&place).await?;
-                    self.heartbeats.note(intended);
+                    if let Some(phases) = &self.heartbeats {
+                        phases.note(intended);
+                    }
                     error
                 }
                 Due::Commit => {

@@ -4,20 +4,24 @@
 //! the time until all of its members hold the new generation, and what the others see meanwhile, by the
 //! latency from when each request was meant to leave. Members learn of a rebalance by their next heartbeat,
 //! as consumers do, so `--heartbeat-ms` bounds from below how long one takes; what the coordinator does with
-//! it begins when the last of them has asked to join.
+//! it begins when the last of them has asked to join. The members of the large group have a thread of their
+//! own, so that what keeps them busy does not count as the broker's.
 
 mod board;
+mod crowd;
 mod member;
 
 use std::cell::Cell;
 use std::io::Write;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use self::board::Board;
+use self::crowd::{Crowd, LARGE};
 use self::member::{Member, coordinator};
 use super::connection::Connection;
 use super::phases::{Phases, PhasesReport};
@@ -27,11 +31,11 @@ use super::{batches, on_executor, topic};
 use crate::cli::{Acks, GroupsOptions, Shape};
 use crate::process::usage;
 
-/// The large group's id.
-const LARGE: &str = "large";
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Longest that any rebalance may take before the run is given up.
 const REBALANCE_MAX: Duration = Duration::from_secs(300);
+/// Pause between the last member's arrival and the first request that counts.
+const SETTLE: Duration = Duration::from_secs(3);
 /// Descriptors besides one for each member and group.
 const DESCRIPTORS_SPARE: usize = 64;
 
@@ -90,10 +94,7 @@ struct World {
     produce: Rc<Phases>,
     commits: Rc<Phases>,
     heartbeats: Rc<Phases>,
-    /// Of the large group: not reported, for they are what the rebalance disturbs.
-    own: Rc<Phases>,
-    large: Rc<Board>,
-    /// The first task that ended, and why.
+    /// Why a small group ended.
     failed: Rc<Cell<Option<anyhow::Error>>>,
 }
 
@@ -105,8 +106,6 @@ impl World {
             produce: phases(),
             commits: phases(),
             heartbeats: phases(),
-            own: phases(),
-            large: Rc::default(),
             failed: Rc::default(),
         }
     }
@@ -117,23 +116,24 @@ impl World {
         let producer = self.start_producer(&stop).await?;
         self.start_small_groups().await?;
         let address = coordinator(&options.target.broker, LARGE).await?;
+        let crowd = Crowd::start(options, address);
         let began = Instant::now();
-        self.large.expect(options.members);
-        for number in 0..options.members {
-            self.start_member(&address, number).await?;
-        }
-        let (formed, _) = self.wait_for_all().await?;
+        crowd.grow(options.members);
+        let (formed, _) = self.wait_for_all(&crowd).await?;
+        glommio::timer::sleep(SETTLE).await;
         let cpu_before = self.cpu()?;
         self.all_phases().for_each(Phases::count);
-        self.rest().await?;
+        self.rest(&crowd).await?;
         let mut rebalances = Vec::new();
-        for number in 0..options.rebalances {
-            rebalances.push(self.rebalance(&address, options.members + number).await?);
-            self.rest().await?;
+        for _ in 0..options.rebalances {
+            rebalances.push(self.rebalance(&crowd).await?);
+            self.rest(&crowd).await?;
         }
+        let memory = options.target.pid.map(usage).transpose()?;
+        let cpu_after = self.cpu()?;
         stop.set(true);
         producer.await?;
-        let memory = options.target.pid.map(usage).transpose()?;
+        crowd.stop()?;
         Ok(GroupsReport {
             members: options.members,
             groups: options.groups,
@@ -142,7 +142,7 @@ impl World {
             produce: self.produce.report(),
             commits: self.commits.report(),
             heartbeats: self.heartbeats.report(),
-            broker_cpu_s: self.cpu()?.zip(cpu_before).map(|(now, then)| now - then),
+            broker_cpu_s: cpu_after.zip(cpu_before).map(|(now, then)| now - then),
             broker_rss_mib: memory.map(|usage| usage.rss_bytes as f64 / (1 << 20) as f64),
         })
     }
@@ -173,7 +173,7 @@ impl World {
             Duration::from_millis(self.options.commit_ms),
             Duration::from_millis(self.options.heartbeat_ms),
         );
-        let board = Rc::new(Board::default());
+        let board = Arc::new(Board::default());
         board.expect(self.options.groups);
         for number in 0..self.options.groups {
             let consumer_group = format!("small-{number}");
@@ -183,8 +183,8 @@ impl World {
                 connection: Connection::open(&address).await?,
                 consumer_group: consumer_group.into(),
                 topic: self.options.target.topic.as_str().into(),
-                board: Rc::clone(&board),
-                heartbeats: Rc::clone(&self.heartbeats),
+                board: Arc::clone(&board),
+                heartbeats: Some(Rc::clone(&self.heartbeats)),
                 heartbeat_every,
                 commits: Some((Rc::clone(&self.commits), commit_every)),
                 offset: step * number as u32,
@@ -197,22 +197,6 @@ impl World {
             glommio::timer::sleep(POLL_INTERVAL).await;
         }
         Ok(())
-    }
-
-    async fn start_member(&self, address: &str, number: usize) -> Result<()> {
-        let heartbeat_every = Duration::from_millis(self.options.heartbeat_ms);
-        let member = Member {
-            connection: Connection::open(address).await?,
-            consumer_group: LARGE.into(),
-            topic: self.options.target.topic.as_str().into(),
-            board: Rc::clone(&self.large),
-            heartbeats: Rc::clone(&self.own),
-            heartbeat_every,
-            commits: None,
-            offset: heartbeat_every / self.options.members.max(1) as u32 * number as u32,
-        };
-        self.spawn(member);
-        self.check()
     }
 
     fn spawn(&self, member: Member) {
@@ -229,12 +213,11 @@ impl World {
         self.failed.take().map_or(Ok(()), Err)
     }
 
-    async fn rebalance(&self, address: &str, number: usize) -> Result<Rebalance> {
-        self.large.expect(1);
+    async fn rebalance(&self, crowd: &Crowd) -> Result<Rebalance> {
         let began = Instant::now();
         self.all_phases().for_each(|phases| phases.begin(began));
-        self.start_member(address, number).await?;
-        let (complete, last_join) = self.wait_for_all().await?;
+        crowd.grow(1);
+        let (complete, last_join) = self.wait_for_all(crowd).await?;
         self.all_phases().for_each(|phases| phases.end(complete));
         Ok(Rebalance {
             seconds: (complete - began).as_secs_f64(),
@@ -242,21 +225,23 @@ impl World {
         })
     }
 
-    async fn wait_for_all(&self) -> Result<(Instant, Instant)> {
+    async fn wait_for_all(&self, crowd: &Crowd) -> Result<(Instant, Instant)> {
         let give_up = Instant::now() + REBALANCE_MAX;
         while Instant::now() < give_up {
             self.check()?;
-            if let Some(complete) = self.large.complete() {
+            crowd.check()?;
+            if let Some(complete) = crowd.board().complete() {
                 return Ok(complete);
             }
             glommio::timer::sleep(POLL_INTERVAL).await;
         }
-        let (generation, holding) = self.large.progress();
+        let (generation, holding) = crowd.board().progress();
         bail!("only {holding} members hold generation {generation} after {REBALANCE_MAX:?}")
     }
 
-    async fn rest(&self) -> Result<()> {
+    async fn rest(&self, crowd: &Crowd) -> Result<()> {
         glommio::timer::sleep(Duration::from_secs_f64(self.options.quiet_seconds)).await;
+        crowd.check()?;
         self.check()
     }
 

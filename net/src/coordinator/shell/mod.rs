@@ -12,6 +12,7 @@
 //! somebody is answered.
 
 mod load;
+mod outbox;
 mod seat;
 mod topics;
 mod write;
@@ -29,6 +30,7 @@ use replication::partition::{PartitionService, owner_shard};
 
 use super::api::{Effect, GroupError, GroupReply, GroupRequest, Now, Ticket};
 use super::{Coordinator, GroupSettings, Topics};
+use outbox::Outbox;
 use seat::{Phase, Seat};
 
 /// Where an answer goes: called once, now or later, on the coordinator's shard.
@@ -63,6 +65,7 @@ pub struct CoordinatorService {
 
 struct Inner {
     rt: Rt,
+    outbox: Outbox,
     partitions: PartitionService,
     config: ServiceConfig,
     state: RefCell<State>,
@@ -93,6 +96,7 @@ impl CoordinatorService {
     pub fn start(rt: &Rt, partitions: PartitionService, config: ServiceConfig) -> Self {
         let inner = Rc::new(Inner {
             rt: rt.clone(),
+            outbox: Outbox::default(),
             partitions,
             config,
             state: RefCell::default(),
@@ -140,7 +144,8 @@ impl CoordinatorService {
             let seats: Vec<_> = state.seats.keys().copied().collect();
             seats.into_iter().flat_map(|index| state.leave(now, index)).collect()
         };
-        answer(answers);
+        outbox::give(answers);
+        self.inner.outbox.give_all();
         self.inner.deadlines.notify_all();
     }
 }
@@ -199,7 +204,7 @@ impl Inner {
         if writer {
             self.write_on(index);
         }
-        answer(answers);
+        self.outbox.answer(&self.rt, answers);
     }
 
     fn now(&self) -> Now {
@@ -234,7 +239,7 @@ impl Inner {
         for (index, turn) in seated {
             self.load(index, turn);
         }
-        answer(answers);
+        self.outbox.answer(&self.rt, answers);
         if !topics::is_same(&before, image) {
             self.tell_topics(image);
         }
@@ -380,12 +385,6 @@ fn refusal(request: &GroupRequest, error: GroupError) -> GroupReply {
             GroupReply::Heartbeat(Ok(()))
         }
         _ => request.refusal(error),
-    }
-}
-
-fn answer(answers: Answers) {
-    for (reply, answer) in answers {
-        reply(answer);
     }
 }
 

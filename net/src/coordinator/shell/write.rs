@@ -13,7 +13,7 @@ use engine::types::{PartitionId, PartitionIndex};
 use replication::partition::{Acks, AppendCall, PartitionError, PartitionReply, PartitionRequest};
 
 use super::super::api::{Record, WriteError, WriteId};
-use super::{Inner, answer};
+use super::Inner;
 
 /// How long an append may wait for the disk. Far more than it takes: an append that ends without an
 /// answer costs the whole coordinator a reload.
@@ -154,7 +154,7 @@ impl Inner {
             (state.leave(now, index), state.sit(index, place))
         };
         self.load(index, turn);
-        answer(answers);
+        self.outbox.answer(&self.rt, answers);
     }
 }
 
