@@ -35,7 +35,7 @@ from confluent_kafka import KafkaException, Producer  # noqa: E402
 SESSION_MS = 6_000
 PARTITIONS = 12
 WORKERS = brokers.TESTS / "groups"
-JAVA = [brokers.TESTS / "kafka" / "kafka", "run", "GroupMember"]
+JAVA = [brokers.TESTS / "kafka" / "kafka", "member"]
 GO = brokers.CACHE / "go"
 JAVASCRIPT = brokers.CACHE / "javascript"
 END_DEADLINE_S = 30

@@ -443,7 +443,7 @@ pub struct DescribedConsumer {
     pub topics: Vec<String>,
     /// Regular expression, if it has one.
     pub regex: Option<String>,
-    /// What it has, of topics that exist.
+    /// What it has, with what it was asked to give up, of topics that exist.
     pub assignment: Vec<TopicPartitions>,
     /// What it shall have, of topics that exist.
     pub target: Vec<TopicPartitions>,

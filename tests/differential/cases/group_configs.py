@@ -69,4 +69,4 @@ def applied(session):
 @case("ListConfigResources: types, and those that do not exist")
 def resources(session):
     kinds = sorted({kind for kind, _ in listed(session, [])[1]} - {GROUP})
-    return [kinds, listed(session, [4]), listed(session, [16]), listed(session, [9]), listed(session, [0]), listed(session, [], 0)]
+    return [kinds, len(listed(session, [4])[1]), listed(session, [16]), listed(session, [9]), listed(session, [0]), listed(session, [], 0)]

@@ -6,7 +6,7 @@ Ids and which partition goes to whom are each broker's own: told are errors, gen
 
 import struct
 
-from cases.common import case, create, eventually
+from cases.common import case, create, eventually, outcome
 from cases.consumer_groups import LEAVE, Reader, commit, described
 from cases.groups import Names, coordinated, members, state
 
@@ -178,20 +178,34 @@ def administrator(session):
     return [*told, short(session, "mg-admin"), classic.heartbeat(), reader.beat()]
 
 
-@case("migration: groups that stay classic")
-def stays(session):
-    told = []
-    for number, (kind, metadata, given) in enumerate((
-            ("connect", subscription("t"), assignment("t", [0])), ("consumer", b"own words", assignment("t", [0])),
-            ("consumer", subscription("t"), assignment("t", [0], user_data=b"mine")), ("consumer", subscription("t"), b"\0"))):
-        group = f"mg-stays-{number}"
-        (member,) = members(session, group)
-        member.join(kind=kind, metadata=metadata)
-        member.give([(member, given)], kind=kind)
-        member.connection.receive("SyncGroup", 5)
-        reader = Reader(session, group, "new", ("t",))
-        told.append([reader.join(), member.heartbeat(), state(session, group)[:3]])
-    return told
+def stays(session, group, kind="consumer", metadata=None, given=None):
+    """What a heartbeat is told by a classic group of that type, with that subscription and assignment, and how the group is."""
+    (member,) = members(session, group)
+    member.join(kind=kind, metadata=subscription("t") if metadata is None else metadata)
+    member.give([(member, assignment("t", [0]) if given is None else given)], kind=kind)
+    member.connection.receive("SyncGroup", 5)
+    reader = Reader(session, group, "new", ("t",))
+    return [outcome(reader.join), member.heartbeat(), state(session, group)[:3]]
+
+
+@case("migration: a group that is not of consumers stays classic")
+def stays_connect(session):
+    return stays(session, "mg-connect", kind="connect")
+
+
+@case("migration: a group whose subscriptions nobody understands stays classic")
+def stays_unreadable(session):
+    return stays(session, "mg-words", metadata=b"own words")
+
+
+@case("migration: a group whose assignor keeps words of its own stays classic")
+def stays_own_words(session):
+    return stays(session, "mg-own", given=assignment("t", [0], user_data=b"mine"))
+
+
+@case("migration: a group whose assignments nobody understands stays classic")
+def stays_cut_off(session):
+    return stays(session, "mg-cut", given=b"\0")
 
 
 @case("migration: a static member changes its protocol and back")

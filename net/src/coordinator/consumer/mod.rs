@@ -33,7 +33,7 @@ pub(crate) use migrate::{downgraded, may_downgrade, may_upgrade};
 pub(crate) use state::flat;
 pub(crate) use state::{
     Change, ClassicSide, Current, Held, Matched, MemberState, Partitions, STATIC_AWAY, State,
-    Subscription, bare,
+    Subscription,
 };
 pub use topics::Topics;
 pub(crate) use topics::{NoTopics, REGEX_BYTES_MAX, compile};

@@ -95,6 +95,17 @@ pub(crate) struct Current {
     pub(crate) revoking: Held,
 }
 
+impl Current {
+    /// Everything that it has, also what it was asked to give up.
+    pub(crate) fn held(&self) -> Partitions {
+        let mut held = bare(&self.assigned);
+        for ((topic, partition), _) in flat(&self.revoking) {
+            held.entry(topic).or_default().insert(partition);
+        }
+        held
+    }
+}
+
 /// A member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Member {

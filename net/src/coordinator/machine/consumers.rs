@@ -10,8 +10,8 @@ use super::super::api::{
 };
 use super::super::classic::ClassicGroup;
 use super::super::consumer::{
-    Change, ConsumerGroup, Decided, Draft, Parked, State, Surroundings, Then, Topics, bare,
-    downgraded, farewell, leaves_for_a_while, may_downgrade, may_upgrade,
+    Change, ConsumerGroup, Decided, Draft, Parked, State, Surroundings, Then, Topics, downgraded,
+    farewell, leaves_for_a_while, may_downgrade, may_upgrade,
 };
 use super::super::records;
 use super::{Coordinator, GroupWrite, OpenWrite, Timer, random_id, turn};
@@ -474,7 +474,7 @@ impl Coordinator {
                 client_host: said.client_host.clone(),
                 topics: said.topics.iter().cloned().collect(),
                 regex: said.regex.clone(),
-                assignment: State::named(&bare(&member.current.assigned), &*self.topics),
+                assignment: State::named(&member.current.held(), &*self.topics),
                 target: target.unwrap_or_default(),
                 is_classic: said.classic.is_some(),
             }

@@ -170,7 +170,7 @@ pub(super) const TABLE: &[ConfigDef] = &[
         "group.consumer.migration.policy",
         Kind::Enum(&["bidirectional", "upgrade", "downgrade", "disabled"]),
         "bidirectional",
-        "May groups change between the classic and the consumer protocol?",
+        "Which way groups may go between the classic and the consumer protocol while they have members.",
     ),
     groups(
         "group.consumer.regex.refresh.interval.ms",
