@@ -139,10 +139,9 @@ impl Model {
     /// What is read is as it was sent.
     pub(super) fn check_as_sent(&mut self, read: &[Read]) {
         self.records_read += read.len() as u64;
-        for pair in read.windows(2).filter(|pair| pair[0].offset >= pair[1].offset) {
+        if let Some(pair) = read.windows(2).find(|pair| pair[0].offset >= pair[1].offset) {
             let (first, second) = (pair[0].offset, pair[1].offset);
-            self.broken("moved-offset", format!("offset {second} is read after {first}"));
-            return;
+            return self.broken("moved-offset", format!("offset {second} is read after {first}"));
         }
         for Read { offset, record } in read {
             let sent = self.sent.get(offset);

@@ -110,6 +110,45 @@ fn later_records_win_and_deleted_ones_are_gone() {
     assert_eq!(after.describe("h").state, "Dead");
 }
 
+/// What compaction may have left of a log whose records below `upto` it has seen.
+fn compacted(log: &[Record], upto: usize, deletions_stay: bool) -> Vec<Record> {
+    let is_last = |at: usize| log[at + 1..upto].iter().all(|later| later.key != log[at].key);
+    let stays = |(at, record): &(usize, &Record)| {
+        *at >= upto || (is_last(*at) && (deletions_stay || record.value.is_some()))
+    };
+    log.iter().enumerate().filter(stays).map(|(_, record)| record.clone()).collect()
+}
+
+#[test]
+fn a_compacted_log_loads_as_the_whole_one() {
+    let mut world = World::new();
+    let (ids, _) = world.stable(3);
+    for offset in 1..4 {
+        world.commit(commit_of("h", "t", 0, offset)).expect("committed");
+        world.commit(commit_of("h", "t", 1, 10 * offset)).expect("committed");
+        world.commit(commit_of("i", "u", 0, offset)).expect("committed");
+    }
+    world.ask(leave(&[(&ids[1], None)]));
+    let tickets = [&ids[0], &ids[2]].map(|id| world.send(GroupRequest::Join(join(id))));
+    let joined = tickets.map(|ticket| world.joined(ticket));
+    world.settle(&joined);
+    world.ask(GroupRequest::DeleteGroups(vec!["i".to_owned()]));
+    world.commit(commit_of("i", "u", 0, 99)).expect("committed");
+    world.ask(GroupRequest::DeleteGroups(vec!["h".to_owned()]));
+    world.advance(1_000);
+    let whole = format!("{:?}", world.reloaded().machine);
+    let mut shorter = 0;
+    for upto in 0..=world.log.len() {
+        for deletions_stay in [true, false] {
+            let left = compacted(&world.log, upto, deletions_stay);
+            shorter += usize::from(left.len() < world.log.len());
+            let after = World::from_log(settings(), left, world.now_ms);
+            assert_eq!(format!("{:?}", after.machine), whole, "{upto}, {deletions_stay}");
+        }
+    }
+    assert!(shorter > 10, "{shorter} of them had lost a record");
+}
+
 #[test]
 fn what_is_not_known_is_skipped_and_what_is_damaged_is_told() {
     let mut machine = Coordinator::new(settings());
