@@ -138,7 +138,7 @@ impl CoordinatorService {
     /// and so is everybody who asks from now on.
     pub fn close(&self) {
         let now = self.inner.now();
-        let answers = {
+        let answers: Answers = {
             let mut state = self.inner.state.borrow_mut();
             state.is_closed = true;
             let seats: Vec<_> = state.seats.keys().copied().collect();
