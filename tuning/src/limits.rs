@@ -91,7 +91,7 @@ limits! {
     append_block_bytes: u32 = 256 * KIB as u32, extreme 64 * KIB as u32;
         "Size of one append block of a busy partition, in bytes."
     unwritten_bytes_max: u64 = 64 * MIB, extreme 2 * MIB;
-        "Appended bytes of one shard that are not in a segment yet. At the limit write-behind is forced, then produce waits within its timeout."
+        "Appended bytes of one shard that are not in a segment yet, but for the last block of each partition. At the limit write-behind is forced, then produce waits within its timeout."
     write_behind_bytes: u32 = 128 * KIB as u32, extreme 8 * KIB as u32;
         "Whole blocks of a partition that make it worth writing before its journal file asks for it, in bytes."
     write_behind_in_flight_bytes_max: u32 = 8 * MIB as u32, extreme 64 * KIB as u32;
@@ -101,7 +101,7 @@ limits! {
     segment_allocate_bytes_max: u32 = 32 * MIB as u32, extreme 256 * KIB as u32;
         "Largest step by which a segment is allocated ahead, in bytes."
     open_segment_files_max: u32 = 4_096, extreme 8;
-        "Segment files of one shard that are open at once. At the limit the one unused for longest is closed."
+        "Segment files of one shard that are open at once; fewer once the process was refused a descriptor. At the limit the one unused for longest is closed."
     partitions_per_shard_max: u32 = 50_000, extreme 64;
         "Partitions that one shard owns. Creation of further ones is refused (INVALID_PARTITIONS)."
     producers_per_partition_max: u32 = 10_000, extreme 8;

@@ -36,7 +36,7 @@ where
 }
 
 /// Different batches that are sent in turn where records have keys.
-const KEYED_BATCHES: usize = 16;
+const KEYED_BATCHES: usize = 256;
 
 /// One batch of the wanted shape, and how many records it holds.
 pub(crate) fn batch(shape: &Shape) -> (Vec<u8>, u64) {

@@ -38,6 +38,13 @@ pub fn classify_write(errno: Errno) -> Failure {
     }
 }
 
+/// Whether an operation failed for want of something that may come back, and has lost nothing: space, or
+/// (an open) a descriptor. It may be tried again later.
+#[must_use]
+pub fn is_lack(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOSPC | Errno::EDQUOT | Errno::EMFILE | Errno::ENFILE)
+}
+
 /// What a failed flush is: final, whatever the errno. The full disk's, which may be waited out when it
 /// stands at a write or an allocation, is an I/O error here, for what the flush has lost stays lost.
 #[must_use]

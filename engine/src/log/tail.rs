@@ -103,12 +103,7 @@ impl Tail {
         self.reserve_ahead(len, false, arena)
     }
 
-    fn reserve_ahead(
-        &mut self,
-        len: usize,
-        ahead: bool,
-        arena: &Arena,
-    ) -> Result<(), ArenaFull> {
+    fn reserve_ahead(&mut self, len: usize, ahead: bool, arena: &Arena) -> Result<(), ArenaFull> {
         while self.room() < len {
             let wanted = whole_blocks(len - self.room());
             let held = self.blocks.back().map_or(0, |last| last.block.capacity());

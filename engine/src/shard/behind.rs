@@ -7,12 +7,13 @@
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::files::{FileKey, Part};
 use super::{Inner, Slot};
 use crate::journal::entry::SegmentName;
 use crate::journal::format::{BLOCK_BYTES, whole_blocks};
-use crate::journal::io::{block_buffer, flush_failure, write_all};
+use crate::journal::io::{block_buffer, flush_failure, is_lack, write_all};
 use crate::log::error::AppendError;
 use crate::log::partition::Want;
 use crate::log::segment::{log_file_name, partition_dir, side_file_name};
@@ -24,6 +25,9 @@ use crate::types::PartitionId;
 
 /// Bytes of one round of write-behind of one partition.
 const ROUND_BYTES_MAX: u32 = 1 << 20;
+/// How often a file is asked for that the process may not open now, and the pause in between.
+const OPENS_MAX: usize = 20;
+const OPEN_AGAIN_AFTER: Duration = Duration::from_millis(1);
 /// How often files are begun whose directory goes away meanwhile.
 const CREATIONS_MAX: usize = 16;
 
@@ -153,7 +157,8 @@ impl Inner {
         match result {
             // The bytes stay where they are, in memory and journal, until there is room: only the
             // first block of a segment that was too small for a file needs any.
-            Ok(()) | Err(Errno::ENOSPC | Errno::EDQUOT) => {}
+            Ok(()) => {}
+            Err(errno) if is_lack(errno) => {}
             // What is written of a deleted partition is nobody's loss.
             Err(_) if is_gone => {}
             Err(errno) => self.journal.fence(errno),
@@ -266,9 +271,29 @@ impl Inner {
         let path = partition_dir(&self.data_dir, id).join(name);
         let options =
             OpenOptions { read: true, write: true, direct: true, ..OpenOptions::default() };
-        let file = self.rt.open(&path, options).await?;
+        let file = self.open_file(&path, options).await?;
         self.files.insert(key, file.clone());
         Ok(file)
+    }
+
+    /// Opens a file; where the process may open no more, files that nobody uses now are closed for it.
+    async fn open_file(&self, path: &Path, options: OpenOptions) -> Result<File, Errno> {
+        for _ in 0..OPENS_MAX {
+            match self.rt.open(path, options).await {
+                Err(Errno::EMFILE | Errno::ENFILE) => {
+                    self.files.make_way();
+                    // What is closed is closed by and by, and others give theirs back.
+                    self.rt.sleep(OPEN_AGAIN_AFTER).await;
+                }
+                opened => return opened,
+            }
+        }
+        self.rt.open(path, options).await
+    }
+
+    async fn sync_dir(&self, path: &Path) -> Result<(), Errno> {
+        let options = OpenOptions { directory: true, ..OpenOptions::default() };
+        self.open_file(path, options).await?.sync_all().await
     }
 
     /// Waits for a batch of `len` bytes to have allocated space.
@@ -294,7 +319,7 @@ impl Inner {
                 None => room.await,
                 Some(to) => match self.allocate_aside(id, to).await {
                     Ok(()) => {}
-                    Err(Errno::ENOSPC | Errno::EDQUOT) => return Err(AppendError::DiskFull),
+                    Err(errno) if is_lack(errno) => return Err(AppendError::DiskFull),
                     Err(errno) => return Err(AppendError::Fenced(errno)),
                 },
             }
@@ -349,7 +374,8 @@ impl Inner {
             }
         };
         match result {
-            Ok(()) | Err(Errno::ENOSPC | Errno::EDQUOT) => {}
+            Ok(()) => {}
+            Err(errno) if is_lack(errno) => {}
             // A flush was part of it, and it does not tell twice what it has lost.
             Err(errno) if !is_gone => self.journal.fence(errno),
             Err(_) => {}
@@ -367,7 +393,7 @@ impl Inner {
     ) -> Result<(), Errno> {
         let mut slots = self.slots.borrow_mut();
         let Some(slot) = slots.get_mut(&id) else { return Ok(()) };
-        slot.disk_full = matches!(result, Err(Errno::ENOSPC | Errno::EDQUOT));
+        slot.disk_full = result.is_err_and(is_lack);
         if result.is_ok() {
             let most = u64::from(self.config.limits.segment_allocate_bytes_max);
             slot.next_allocation = (slot.next_allocation * 2).min(most);
@@ -417,7 +443,7 @@ impl Inner {
         let parents = if from == 0 { self.make_dir(&dir).await? } else { Vec::new() };
         let log = match self.open_part(id, segment, Part::Log).await {
             Err(Errno::ENOENT) => {
-                self.rt.open(&dir.join(log_file_name(segment)), OpenOptions::direct()).await?
+                self.open_file(&dir.join(log_file_name(segment)), OpenOptions::direct()).await?
             }
             opened => opened?,
         };
@@ -425,12 +451,13 @@ impl Inner {
         if from > 0 {
             return log.sync_all().await.map_err(flush_failure);
         }
-        let side = self.rt.open(&dir.join(side_file_name(segment)), OpenOptions::direct()).await?;
+        let side_path = dir.join(side_file_name(segment));
+        let side = self.open_file(&side_path, OpenOptions::direct()).await?;
         log.sync_all().await.map_err(flush_failure)?;
         side.sync_all().await.map_err(flush_failure)?;
-        self.rt.sync_dir(&dir).await?;
+        self.sync_dir(&dir).await?;
         for parent in &parents {
-            self.rt.sync_dir(parent).await?;
+            self.sync_dir(parent).await?;
         }
         let topic = dir.parent().expect("partition directories lie in a topic's");
         self.durable_topics.borrow_mut().insert(topic.to_owned());

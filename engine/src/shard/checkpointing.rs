@@ -10,12 +10,12 @@ use std::time::Duration;
 use super::files::Part;
 use super::{Deletion, Effect, Inner, Slot};
 use crate::journal::entry::SegmentName;
-use crate::journal::io::{flush_failure, write_bytes};
+use crate::journal::io::{flush_failure, is_lack, write_bytes};
 use crate::log::error::AppendError;
 use crate::log::segment::Segment;
 use crate::log::sidecar::PAGE_BYTES;
-use crate::log::state::PartitionState;
 use crate::log::sidecar::SideTable;
+use crate::log::state::PartitionState;
 use crate::rt::sync::{Either, first_of, join_some};
 use crate::rt::{Errno, File};
 use crate::types::PartitionId;
@@ -70,7 +70,7 @@ impl Inner {
                     if self.journal.fenced().is_some() {
                         break;
                     }
-                    tracing::warn!(%errno, "no checkpoint now: the disk is full");
+                    tracing::warn!(%errno, "no checkpoint now: no space or no descriptor is left");
                     self.rt.sleep(Duration::from_millis(100)).await;
                 }
                 continue;
@@ -104,7 +104,7 @@ impl Inner {
         let result = self.checkpoint_alone(scope).await;
         self.checkpoint_permit.give(1);
         if let Err(errno) = result
-            && !matches!(errno, Errno::ENOSPC | Errno::EDQUOT)
+            && !is_lack(errno)
         {
             self.journal.fence(errno);
         }
@@ -200,7 +200,7 @@ impl Inner {
     /// `None` if the segment is gone, or there is no space: then the journal keeps the bytes.
     async fn write_pages(self: &Rc<Self>, settle: Settle) -> Result<Option<Pages>, Errno> {
         match self.write_pages_now(settle).await {
-            Err(Errno::ENOSPC | Errno::EDQUOT) => Ok(None),
+            Err(errno) if is_lack(errno) => Ok(None),
             written => written,
         }
     }

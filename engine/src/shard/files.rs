@@ -27,7 +27,8 @@ pub(super) struct FileTable {
     open: RefCell<BTreeMap<FileKey, (File, u64)>>,
     by_use: RefCell<BTreeMap<u64, FileKey>>,
     clock: Cell<u64>,
-    limit: usize,
+    /// Smaller from then on that the process was refused a descriptor.
+    limit: Cell<usize>,
 }
 
 impl FileTable {
@@ -36,7 +37,7 @@ impl FileTable {
             open: RefCell::default(),
             by_use: RefCell::default(),
             clock: Cell::new(0),
-            limit: limit.max(1),
+            limit: Cell::new(limit.max(1)),
         }
     }
 
@@ -53,7 +54,18 @@ impl FileTable {
         if let Some((_, used)) = self.open.borrow_mut().insert(key, (file, self.clock.get())) {
             self.by_use.borrow_mut().remove(&used);
         }
-        while self.open.borrow().len() > self.limit {
+        self.evict();
+    }
+
+    /// The process may open no more files: half of these are closed, and so few stay open from now on.
+    pub(super) fn make_way(&self) {
+        let open = self.open.borrow().len();
+        self.limit.set((open / 2).max(1));
+        self.evict();
+    }
+
+    fn evict(&self) {
+        while self.open.borrow().len() > self.limit.get() {
             let oldest = self.by_use.borrow_mut().pop_first();
             let (_, key) = oldest.expect("every open file has a last use");
             self.open.borrow_mut().remove(&key);

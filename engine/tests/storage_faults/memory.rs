@@ -1,6 +1,7 @@
 //! More busy partitions than there is memory for all that they could keep.
 
-use engine::rt::sim::NodeOptions;
+use engine::rt::Errno;
+use engine::rt::sim::{Effect as Fault, NodeOptions, OpKind, Rule};
 use engine::shard::{Fate, StoreConfig};
 use tuning::limits::Limits;
 
@@ -60,4 +61,32 @@ fn tails_of_many_busy_partitions_leave_memory_for_others() {
             assert_eq!(found.len(), ROUNDS as usize, "partition {number}");
         }
     });
+}
+
+/// A process that may open no more files closes some; nothing fails for it.
+#[test]
+fn descriptors_that_run_out_are_taken_from_idle_files() {
+    for errno in [Errno::EMFILE, Errno::ENFILE] {
+        let mut bench = Bench::new(9);
+        let refused = Rule::new(OpKind::Open, Fault::Fail(errno)).path("/topics/");
+        bench.world.add_rule(Rule { skip: 30, times: 12, ..refused });
+        bench.life(|rt| async move {
+            let store = fresh(&rt, 0).await;
+            for number in 1..20 {
+                create(&store, number).await;
+            }
+            for sequence in 0..4 {
+                for number in 0..20 {
+                    append(&rt, &store, number, sequence, 9000).await;
+                }
+                store.checkpoint().await.unwrap();
+            }
+            assert_eq!(store.fenced(), None);
+            for number in 0..20 {
+                let found = offsets(&read_all(&store, number).await.unwrap());
+                assert_eq!(found, [0, 1, 2, 3], "partition {number}");
+            }
+            store.close().await.unwrap();
+        });
+    }
 }

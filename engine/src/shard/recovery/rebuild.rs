@@ -94,13 +94,15 @@ impl Recovery<'_> {
 
     /// Makes all of it durable.
     async fn sync(&self, unsynced: Unsynced) -> Result<(), StartError> {
-        let files = unsynced.files.iter().map(|path| async {
-            sync_file(self.rt, path).await.map_err(StartError::io(path))
-        });
+        let files = unsynced
+            .files
+            .iter()
+            .map(|path| async { sync_file(self.rt, path).await.map_err(StartError::io(path)) });
         join_some(files, SYNCS_AT_ONCE).await.into_iter().collect::<Result<(), _>>()?;
-        let dirs = unsynced.dirs.iter().map(|path| async {
-            self.rt.sync_dir(path).await.map_err(StartError::io(path))
-        });
+        let dirs = unsynced
+            .dirs
+            .iter()
+            .map(|path| async { self.rt.sync_dir(path).await.map_err(StartError::io(path)) });
         join_some(dirs, SYNCS_AT_ONCE).await.into_iter().collect()
     }
 

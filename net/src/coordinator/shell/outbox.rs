@@ -114,8 +114,8 @@ mod tests {
         });
         world.run_for(Duration::from_secs(1));
         let turns = seen.borrow();
-        let at = |name| turns.iter().position(|turn| *turn == name).expect(name);
-        let count = |name| turns.iter().filter(|turn| **turn == name).count();
+        let at = |name: &str| turns.iter().position(|turn| *turn == name).expect(name);
+        let count = |name: &str| turns.iter().filter(|turn| **turn == name).count();
         assert!(at("somebody else") <= 2 * AT_ONCE, "{} came first", at("somebody else"));
         assert!(at("few") < turns.iter().rposition(|turn| *turn == "many").unwrap_or(0));
         assert_eq!((count("many"), count("few"), count("last")), (10 * AT_ONCE, 2, AT_ONCE + 1));
