@@ -80,7 +80,6 @@ ALL = [
     Client("java migrating", JAVA, guests=("b", "c")),
     Client("java cooperative migrating", JAVA, ["--assignor", "cooperative-sticky"], guests=("b", "c")),
     Client("platformatic", PLATFORMATIC),
-    Client("platformatic consumer", PLATFORMATIC, protocol="consumer"),
     Client("kcat", ["kcat"], generation=False),
     Client("kafka-python", [brokers.PYTHON, WORKERS / "python" / "kafka_python_member.py"]),
     Client("kafkajs", ["node", JAVASCRIPT / "group-kafkajs.mjs"]),

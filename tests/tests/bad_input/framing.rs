@@ -24,7 +24,7 @@ fn frames_and_headers_that_close_the_connection() {
         ("unknown key -1", framed(&header(-1, 0, &body))),
         ("tombstone key 4", framed(&header(4, 0, &body))),
         ("controller key 52", framed(&header(52, 0, &body))),
-        ("not served yet: AddPartitionsToTxn", framed(&header(24, 0, &body))),
+        ("not served: ShareGroupHeartbeat", framed(&header(76, 1, &body))),
         ("produce version 2", framed(&header(0, 2, &body))),
         ("produce version 14", framed(&header(0, 14, &body))),
         ("fetch version 3", framed(&header(1, 3, &body))),

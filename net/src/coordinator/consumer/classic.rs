@@ -199,11 +199,11 @@ impl State {
     }
 
     fn waits_for_others(&self, id: &str, member: &Member) -> bool {
-        let target = self.target_of(id).into_iter().flatten();
-        target.into_iter().any(|(topic, indexes)| {
+        let mut target = self.target_of(id).into_iter().flatten();
+        target.any(|(topic, indexes)| {
             let has = member.current.assigned.get(topic);
-            let missing = indexes.iter().filter(|one| has.is_none_or(|has| !has.contains_key(one)));
-            missing.into_iter().any(|one| self.is_held(*topic, *one))
+            let is_missing = |one: &&i32| has.is_none_or(|has| !has.contains_key(*one));
+            indexes.iter().filter(is_missing).any(|one| self.is_held(*topic, *one))
         })
     }
 

@@ -12,6 +12,7 @@
 //! Not covered: assignments are computed by the heartbeat that finds one due, not beside the
 //! coordinator (`group.consumer.assignor.offload.enable`).
 
+mod allowed;
 mod assign;
 mod classic;
 mod embedded;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::super::api::{
-    DescribeCall, DescribedGroup, DescribedMember, Effect, GroupError, GroupReply, ListCall,
-    ListedGroup, Now, Ticket,
+    DescribeCall, DescribedConsumer, DescribedConsumerGroup, DescribedGroup, DescribedMember,
+    Effect, GroupError, GroupReply, ListCall, ListedGroup, Now, Ticket,
 };
 use super::super::classic::{ClassicGroup, State};
+use super::super::consumer::{ConsumerGroup, State as ConsumerState};
 use super::{Coordinator, turn};
 
 /// Kafka's name of the state of a group that is not there.
@@ -27,6 +28,48 @@ impl Coordinator {
             None => unknown(id, call.knows_group_id_not_found),
         });
         out.push(Effect::Answer(ticket, GroupReply::Describe(groups.collect())));
+    }
+
+    pub(super) fn describe_consumers(&self, ids: &[String], ticket: Ticket, out: &mut Vec<Effect>) {
+        let groups = ids.iter().map(|id| {
+            let described = match self.written_consumer(id) {
+                Some(group) => Ok(self.described(group)),
+                None if self.groups.contains_key(&**id) => Err(GroupError::NotConsumerGroup),
+                None => Err(GroupError::GroupIdNotFound),
+            };
+            (id.clone(), described)
+        });
+        out.push(Effect::Answer(ticket, GroupReply::ConsumerDescribe(groups.collect())));
+    }
+
+    fn described(&self, group: &ConsumerGroup) -> DescribedConsumerGroup {
+        let state = &group.state;
+        let members = state.members.iter().map(|(id, member)| {
+            let said = &member.subscription;
+            let target =
+                state.target_of(id).map(|target| ConsumerState::named(target, &*self.topics));
+            DescribedConsumer {
+                member_id: id.to_string(),
+                instance_id: said.instance_id.as_deref().map(str::to_owned),
+                rack_id: said.rack_id.clone(),
+                epoch: member.current.epoch,
+                client_id: said.client_id.clone(),
+                client_host: said.client_host.clone(),
+                topics: said.topics.iter().cloned().collect(),
+                regex: said.regex.clone(),
+                assignment: ConsumerState::named(&member.current.held(), &*self.topics),
+                target: target.unwrap_or_default(),
+                is_classic: said.classic.is_some(),
+            }
+        });
+        let assignor = state.assignor(&self.settings.consumer_assignors);
+        DescribedConsumerGroup {
+            state: state.name(),
+            epoch: state.epoch,
+            assignment_epoch: state.assignment_epoch,
+            assignor: assignor.unwrap_or_default().to_owned(),
+            members: members.collect(),
+        }
     }
 
     pub(super) fn list(&self, call: &ListCall, ticket: Ticket, out: &mut Vec<Effect>) {

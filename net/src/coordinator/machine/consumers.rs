@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::api::{
-    ConsumerBeatCall, DescribedConsumer, DescribedConsumerGroup, Effect, GroupError, GroupReply,
-    GroupRequest, Now, Record, Ticket, WriteError,
+    ConsumerBeatCall, Effect, GroupError, GroupReply, GroupRequest, Now, Record, Ticket, WriteError,
 };
 use super::super::classic::ClassicGroup;
 use super::super::consumer::{
@@ -446,47 +445,6 @@ impl Coordinator {
         tracing::info!(group = %id, %member, ?timer, "a member is late and is taken out");
         let leaving = BTreeSet::from([Arc::clone(member)]);
         self.take_out(now, id, &leaving, None, out).expect("what was written can be ended");
-    }
-
-    pub(super) fn describe_consumers(&self, ids: &[String], ticket: Ticket, out: &mut Vec<Effect>) {
-        let groups = ids.iter().map(|id| {
-            let described = match self.written_consumer(id) {
-                Some(group) => Ok(self.described(group)),
-                None if self.groups.contains_key(&**id) => Err(GroupError::NotConsumerGroup),
-                None => Err(GroupError::GroupIdNotFound),
-            };
-            (id.clone(), described)
-        });
-        out.push(Effect::Answer(ticket, GroupReply::ConsumerDescribe(groups.collect())));
-    }
-
-    fn described(&self, group: &ConsumerGroup) -> DescribedConsumerGroup {
-        let state = &group.state;
-        let members = state.members.iter().map(|(id, member)| {
-            let said = &member.subscription;
-            let target = state.target_of(id).map(|target| State::named(target, &*self.topics));
-            DescribedConsumer {
-                member_id: id.to_string(),
-                instance_id: said.instance_id.as_deref().map(str::to_owned),
-                rack_id: said.rack_id.clone(),
-                epoch: member.current.epoch,
-                client_id: said.client_id.clone(),
-                client_host: said.client_host.clone(),
-                topics: said.topics.iter().cloned().collect(),
-                regex: said.regex.clone(),
-                assignment: State::named(&member.current.held(), &*self.topics),
-                target: target.unwrap_or_default(),
-                is_classic: said.classic.is_some(),
-            }
-        });
-        let assignor = state.assignor(&self.settings.consumer_assignors);
-        DescribedConsumerGroup {
-            state: state.name(),
-            epoch: state.epoch,
-            assignment_epoch: state.assignment_epoch,
-            assignor: assignor.unwrap_or_default().to_owned(),
-            members: members.collect(),
-        }
     }
 }
 

@@ -12,7 +12,8 @@ use tuning::limits::Limits;
 
 use super::super::super::api::{
     CommitCall, CommitPartition, CommitTopic, ConsumerBeat, ConsumerBeatCall, DeleteOffsetsCall,
-    DescribeCall, FetchCall, JoinCall, ListCall, Protocol, TopicPartitions, WriteId,
+    DescribeCall, DescribedConsumerGroup, FetchCall, JoinCall, ListCall, Protocol, TopicPartitions,
+    WriteId,
 };
 use super::super::super::consumer::{Partitions, flat};
 use super::super::super::settings::GroupSettings;
