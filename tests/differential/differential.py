@@ -108,10 +108,10 @@ def compare(left, right, allowed, tally, watch_stale):
 
 # Groups whose rebalances begin at once, and sessions that a case can wait for; the reference's server.properties says the rest.
 # Changes of a group are gathered for a second before they are assigned (KIP-1263), in Kafka beside the coordinator; here it
-# is done at once. Records have small timestamps, so retention looks for the first time when all is over.
-USUAL = {"ringmain": ["log.retention.check.interval.ms=7200000", "group.initial.rebalance.delay.ms=0", "group.min.session.timeout.ms=500",
+# is done at once. Records have small timestamps and are to stay, also when retention looks for the first time, after 30 s.
+USUAL = {"ringmain": ["log.retention.ms=-1", "group.initial.rebalance.delay.ms=0", "group.min.session.timeout.ms=500",
                       "offsets.topic.num.partitions=4", "group.consumer.assignment.interval.ms=0"],
-         "kafka": ["log.initial.task.delay.ms=7200000", "group.min.session.timeout.ms=500", "group.consumer.assignment.interval.ms=0",
+         "kafka": ["log.retention.ms=-1", "group.min.session.timeout.ms=500", "group.consumer.assignment.interval.ms=0",
                    "group.consumer.assignor.offload.enable=false"]}
 # Kafka looks for the first time after half a minute, and rounds that are shorter change nothing about that.
 HURRY = {"ringmain": ["log.retention.check.interval.ms=300", "log.cleaner.backoff.ms=300"],
