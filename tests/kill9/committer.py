@@ -18,6 +18,7 @@ class Committer(threading.Thread):
         super().__init__(daemon=True)
         self.number, self.commits = number, commits
         self.told = []
+        self.is_committing = False
         self.stopping = threading.Event()
         self.consumer = Consumer(RECONNECT | {
             "bootstrap.servers": bootstrap, "group.id": GROUP, "enable.auto.commit": False, "auto.offset.reset": "earliest",
@@ -34,18 +35,21 @@ class Committer(threading.Thread):
             messages = self.consumer.consume(500, 0.01)
             errors = [message.error() for message in messages if message.error()]
             self.told += [error.str() for error in errors if error.code() in NEVER_TOLD]
-            if len(errors) < len(messages):
+            if len(errors) < len(messages) and not self.is_committing:
                 self.commit()
 
     def commit(self):
-        """Commits where it is, without waiting: many commits are on their way at every moment."""
+        """Commits where it is and reads on meanwhile. One commit at a time: librdkafka sends one that got no answer again, also
+        after later ones, and the offset then goes back by the client's will."""
         try:
+            self.is_committing = True
             self.consumer.commit(asynchronous=True)
         except KafkaException:  # it has just lost its partitions
-            pass
+            self.is_committing = False
 
     def on_commit(self, error, answers):
         """What is refused while the broker or the group changes is committed another time."""
+        self.is_committing = False
         for answer in answers if error is None else ():
             if answer.error is None:
                 self.commits.acked(answer.partition, answer.offset)

@@ -308,6 +308,7 @@ impl Draft {
     /// The member has all that it shall have, whoever has it.
     #[cfg(feature = "planted-bugs")]
     fn grab(&mut self, id: &Arc<str>) -> Arc<Current> {
+        use super::state::MemberState;
         let mut next = (*self.state.members[id].current).clone();
         if next.state == MemberState::UnreleasedPartitions {
             let target = self.state.targets.get(id).cloned().unwrap_or_default();
