@@ -94,7 +94,7 @@ def parse(data):
 
 
 def parse_records(payload):
-    """(key, value) of each record of an uncompressed batch."""
+    """(offset delta, key, value) of each record of an uncompressed batch."""
     at = 0
 
     def number():
@@ -117,6 +117,6 @@ def parse_records(payload):
     while at < len(payload):
         end = number() + at
         at += 1
-        number(), number()
-        yield sized_bytes() or b"", sized_bytes()
+        number()
+        yield number(), sized_bytes() or b"", sized_bytes()
         at = end

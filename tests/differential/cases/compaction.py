@@ -24,42 +24,12 @@ def log(session, topic, offset=0):
         assert seen, f"nothing at {offset} of {end}"
         for each in seen:
             assert each["crc_holds"], each
-            for delta, key, value in rows(bytes.fromhex(each["payload"])):
+            for delta, key, value in batches.parse_records(bytes.fromhex(each["payload"])):
                 if each["base_offset"] + delta >= offset:
                     text = value if value is None or len(value) > 100 else value.decode()
                     found.append([each["base_offset"] + delta, key.decode(), text if not isinstance(text, bytes) else len(text)])
         offset = max(seen[-1]["base_offset"] + seen[-1]["last_delta"] + 1, offset + 1)
     return found
-
-
-def rows(payload):
-    """(offset delta, key, value) of each record of an uncompressed batch."""
-    at = 0
-
-    def number():
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = payload[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return (value >> 1) ^ -(value & 1)
-
-    def sized_bytes():
-        nonlocal at
-        length = number()
-        start, at = at, at + max(length, 0)
-        return None if length < 0 else payload[start:at]
-
-    while at < len(payload):
-        end = number() + at
-        at += 1
-        number()
-        delta = number()
-        yield delta, sized_bytes() or b"", sized_bytes()
-        at = end
 
 
 def cleaned(session, topic, gone):

@@ -350,7 +350,7 @@ def log_of_groups(session, group):
             told = fetch(session, "__consumer_offsets", at, partition=partition)["batches"]
             assert told, f"nothing at {at} of {end}"
             for batch in told:
-                found += [[key.hex(), value_of(value)] for key, value in batches.parse_records(bytes.fromhex(batch["payload"]))
+                found += [[key.hex(), value_of(value)] for _, key, value in batches.parse_records(bytes.fromhex(batch["payload"]))
                           if group.encode() in key]
                 at = batch["base_offset"] + batch["last_delta"] + 1
     return found

@@ -82,7 +82,12 @@ impl Coordinator {
         }
         let after = turn.settings.offsets_retention_check_interval;
         turn.set(after, Timer::Retention);
-        tracing::info!(counts = ?self.counts(), "groups are loaded");
+        let counts = self.counts();
+        // Most of the fifty partitions have no groups, and nobody wants to read that fifty times.
+        match counts.groups + counts.offsets {
+            0 => tracing::debug!(?counts, "there are no groups"),
+            _ => tracing::info!(?counts, "groups are loaded"),
+        }
     }
 
     /// This node does not coordinate these groups any more: everybody who waits is answered with
