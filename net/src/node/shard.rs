@@ -206,7 +206,7 @@ impl Shard {
         let owned = self.owned.get().expect("shard 0 opens every store before it lets anybody ask");
         owned.coordinators.serve(index, request, move |answer| {
             let told = post.call(ticket.shard, ShardRequest::Coordinated(ticket, answer));
-            drop(rt.spawn(Group::Produce, told));
+            drop(rt.spawn(Group::Fetch, told));
         });
     }
 

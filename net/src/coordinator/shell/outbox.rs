@@ -6,6 +6,11 @@
 //! Few answers never wait for many: they go at once. The order between answers means nothing, for each
 //! belongs to a request of its own.
 //!
+//! Whoever works off the many stands in the queue of those who encode and send them (`Group::Fetch`, in
+//! which connections live): the next handful is given when the one before has had its turn. In a group of
+//! its own it would be through at once, for giving costs next to nothing, and five thousand tasks would
+//! stand before the next request after all: a quarter of a second.
+//!
 //! Bounded by the requests that may wait for coordinators.
 
 use std::cell::RefCell;
@@ -47,7 +52,7 @@ impl Outbox {
         };
         if was_empty {
             let (outbox, own) = (self.clone(), rt.clone());
-            drop(rt.spawn(Group::Produce, async move { outbox.work_off(&own).await }));
+            drop(rt.spawn(Group::Fetch, async move { outbox.work_off(&own).await }));
         }
     }
 
@@ -120,5 +125,50 @@ mod tests {
         assert!(at("few") < turns.iter().rposition(|turn| *turn == "many").unwrap_or(0));
         assert_eq!((count("many"), count("few"), count("last")), (10 * AT_ONCE, 2, AT_ONCE + 1));
         assert_eq!(turns.last(), Some(&"end"), "all are given before the service ends");
+    }
+
+    /// What an answer costs after it was given: the asker wakes, encodes it, and its connection sends it.
+    async fn answered(rt: Rt, turns: Turns, name: &'static str) {
+        for _ in 0..3 {
+            rt.yield_now().await;
+        }
+        turns.borrow_mut().push(name);
+    }
+
+    /// A rebalance of 5,000 members held up every produce request of the shard for half a second: the
+    /// answers were given a handful at a time, but by a task of the group `Produce`, whose clock hardly moved,
+    /// so all of them stood in the queue of `Fetch` before the first was sent.
+    #[test]
+    fn who_comes_meanwhile_waits_for_a_few_handfuls_and_not_for_all() {
+        const MANY: usize = 100 * AT_ONCE;
+        let turns = Turns::default();
+        let seen = Rc::clone(&turns);
+        let mut world = World::new(1);
+        world.add_local(NodeOptions::default(), move || {
+            let turns = Rc::clone(&turns);
+            vec![local_main(move |rt| async move {
+                let outbox = Outbox::default();
+                let one = |_| -> (Reply, GroupReply) {
+                    let (turns, rt) = (Rc::clone(&turns), rt.clone());
+                    let reply = move |_| {
+                        let sent = answered(rt.clone(), turns, "one of many");
+                        drop(rt.spawn(Group::Fetch, sent));
+                    };
+                    (Box::new(reply), GroupReply::Heartbeat(Ok(())))
+                };
+                outbox.answer(&rt, (0..MANY).map(one).collect());
+                for _ in 0..4 * AT_ONCE {
+                    rt.yield_now().await;
+                }
+                let other = answered(rt.clone(), Rc::clone(&turns), "somebody else");
+                drop(rt.spawn(Group::Fetch, other));
+                rt.sleep(Duration::from_millis(500)).await;
+            })]
+        });
+        world.run_for(Duration::from_secs(1));
+        let turns = seen.borrow();
+        let before = turns.iter().position(|turn| *turn == "somebody else").expect("its turn came");
+        assert_eq!(turns.len(), MANY + 1);
+        assert!(before < 10 * AT_ONCE, "{before} of {MANY} answers went first");
     }
 }
