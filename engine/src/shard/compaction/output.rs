@@ -12,6 +12,7 @@ use crate::journal::entry::SegmentName;
 use crate::journal::io::{flush_failure, write_bytes};
 use crate::log::compaction::draft::{Blocks, Draft};
 use crate::log::segment::{SegmentRecord, log_file_name, partition_dir, side_file_name};
+use crate::rt::sync::join_all;
 use crate::rt::{Errno, File, OpenOptions};
 use crate::types::{Offset, PartitionId};
 
@@ -77,9 +78,13 @@ impl Output {
         if inner.config.journal.planted.unsynced_swap {
             return Ok(finished.record);
         }
-        self.log.sync_all().await.map_err(|errno| failed(flush_failure(errno)))?;
-        side.sync_all().await.map_err(|errno| failed(flush_failure(errno)))?;
-        inner.rt.sync_dir(&self.dir).await.map_err(|errno| failed(flush_failure(errno)))?;
+        // Together: one commit of the file system and one flush of the device serve all three, and whoever
+        // produces meanwhile waits behind one of each.
+        let options = OpenOptions { directory: true, ..OpenOptions::default() };
+        let dir = inner.rt.open(&self.dir, options).await.map_err(failed)?;
+        for synced in join_all([&self.log, &side, &dir].map(File::sync_all)).await {
+            synced.map_err(|errno| failed(flush_failure(errno)))?;
+        }
         Ok(finished.record)
     }
 }

@@ -24,7 +24,7 @@ use crate::rt::Errno;
 use crate::types::{Offset, PartitionId};
 
 /// Bytes that are read before others get a turn; a larger batch is read whole.
-const STEP_BYTES: u32 = 256 << 10;
+const STEP_BYTES: u32 = 128 << 10;
 
 pub(super) struct Round {
     inner: Rc<Inner>,
