@@ -28,6 +28,39 @@ pub struct PartitionState {
     pub cleaned_to: Offset,
 }
 
+/// Encodes a list of partitions bit by bit, for a shard that has many.
+pub(crate) struct StatesEncoder {
+    written: Writer,
+    missing: usize,
+}
+
+impl StatesEncoder {
+    /// A list of `count` partitions.
+    pub(crate) fn new(count: usize) -> Self {
+        let mut written = Writer::new();
+        written.count(count);
+        Self { written, missing: count }
+    }
+
+    /// Adds the next one.
+    ///
+    /// # Panics
+    /// If it is one more than was said.
+    pub(crate) fn add(&mut self, state: &PartitionState) {
+        self.missing = self.missing.checked_sub(1).expect("no more partitions than announced");
+        state.encode(&mut self.written);
+    }
+
+    /// The body of a shard's checkpoint.
+    ///
+    /// # Panics
+    /// If one is missing.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        assert_eq!(self.missing, 0, "every partition that was announced is there");
+        self.written.finish()
+    }
+}
+
 /// The place of a carried tail follows.
 const HAS_CARRY: u8 = 1;
 /// What compaction left follows: up to where, and the generation of every segment.
@@ -46,12 +79,9 @@ impl PartitionState {
     /// Encodes a list of partitions: the body of a shard's checkpoint.
     #[must_use]
     pub fn encode_all<'a>(states: impl ExactSizeIterator<Item = &'a Self>) -> Vec<u8> {
-        let mut w = Writer::new();
-        w.count(states.len());
-        for state in states {
-            state.encode(&mut w);
-        }
-        w.finish()
+        let mut encoder = StatesEncoder::new(states.len());
+        states.for_each(|state| encoder.add(state));
+        encoder.finish()
     }
 
     fn encode(&self, w: &mut Writer) {

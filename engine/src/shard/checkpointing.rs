@@ -4,6 +4,7 @@
 //! the tails that old journal files still hold, everything so far durable in the journal, the
 //! checkpoint slot and its fsync, and only then are journal files used again, one checkpoint late.
 
+use std::ops::Bound;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use crate::log::error::AppendError;
 use crate::log::segment::Segment;
 use crate::log::sidecar::PAGE_BYTES;
 use crate::log::sidecar::SideTable;
-use crate::log::state::PartitionState;
+use crate::log::state::{PartitionState, StatesEncoder};
+use crate::memory::Arena;
 use crate::rt::sync::{Either, first_of, join_some};
 use crate::rt::{Errno, File};
 use crate::types::PartitionId;
@@ -117,7 +119,7 @@ impl Inner {
             Scope::Old | Scope::Of(_) => self.journal.newest_file_start(),
             Scope::Clean => u64::MAX,
         };
-        let mut victims = self.pinned_below(below);
+        let mut victims = self.pinned_below(below).await;
         if let Scope::Of(id) = scope
             && !victims.contains(&id)
         {
@@ -130,7 +132,9 @@ impl Inner {
             }
             self.rt.yield_now().await;
         }
-        let (replay_from, state_position, body) = self.snapshot();
+        let (replay_from, state_position, states) = self.snapshot();
+        let body = self.encode(&states).await;
+        drop(states);
         self.journal.durable_to(state_position).await?;
         let clean = scope == Scope::Clean && self.is_settled();
         self.journal.write_checkpoint(replay_from, state_position, clean, &body).await?;
@@ -140,18 +144,40 @@ impl Inner {
         self.remove_again().await;
         self.settle_deletions();
         if scope != Scope::Clean {
-            self.evict_idle_tails();
+            self.evict_idle_tails().await;
         }
         self.room.notify_all();
         Ok(())
     }
 
-    fn pinned_below(&self, position: u64) -> Vec<PartitionId> {
-        let slots = self.slots.borrow();
-        let pinned = slots
-            .iter()
-            .filter(|(_, slot)| slot.log.oldest_pin().is_some_and(|pin| pin < position));
-        pinned.map(|(id, _)| *id).collect()
+    async fn pinned_below(&self, position: u64) -> Vec<PartitionId> {
+        let mut pinned = Vec::new();
+        let note = |id, slot: &mut Slot| {
+            if slot.log.oldest_pin().is_some_and(|pin| pin < position) {
+                pinned.push(id);
+            }
+        };
+        self.glance(note).await;
+        pinned
+    }
+
+    /// Looks at every partition, a few at a time: others have their turn in between, and partitions come
+    /// and go meanwhile.
+    async fn glance(&self, mut look: impl FnMut(PartitionId, &mut Slot)) {
+        let mut after = Bound::Unbounded;
+        loop {
+            {
+                let mut slots = self.slots.borrow_mut();
+                let mut last = None;
+                for (id, slot) in slots.range_mut((after, Bound::Unbounded)).take(GLANCES_AT_ONCE) {
+                    look(*id, slot);
+                    last = Some(*id);
+                }
+                let Some(last) = last else { return };
+                after = Bound::Excluded(last);
+            }
+            self.rt.yield_now().await;
+        }
     }
 
     /// Writes what is whole, then syncs it and its sidecar pages.
@@ -159,12 +185,19 @@ impl Inner {
     /// Step by step for all partitions, not partition by partition: the first sync commits in the file
     /// system what all wait for, and those behind it find that done.
     async fn settle(self: &Rc<Self>, victims: &[PartitionId]) -> Result<(), Errno> {
-        let writes = victims.iter().map(|id| self.write_whole_blocks(*id));
-        join_some(writes, FILES_AT_ONCE).await;
+        for group in victims.chunks(GLANCES_AT_ONCE) {
+            let writes = group.iter().map(|id| self.write_whole_blocks(*id));
+            join_some(writes, FILES_AT_ONCE).await;
+            self.rt.yield_now().await;
+        }
         if let Some(errno) = self.journal.fenced() {
             return Err(errno);
         }
-        let settles: Vec<Settle> = victims.iter().flat_map(|id| self.unsettled(*id)).collect();
+        let mut settles: Vec<Settle> = Vec::new();
+        for group in victims.chunks(GLANCES_AT_ONCE) {
+            settles.extend(group.iter().flat_map(|id| self.unsettled(*id)));
+            self.rt.yield_now().await;
+        }
         for settles in settles.chunks(SETTLES_AT_ONCE) {
             self.settle_segments(settles).await?;
         }
@@ -322,8 +355,9 @@ impl Inner {
         Ok(())
     }
 
-    /// The state of all partitions, all as of one journal position.
-    fn snapshot(&self) -> (u64, u64, Vec<u8>) {
+    /// The state of all partitions, all as of one journal position: the one look at all of them that nobody
+    /// may interrupt.
+    fn snapshot(&self) -> (u64, u64, Vec<PartitionState>) {
         let now = self.rt.wall_ms();
         let mut slots = self.slots.borrow_mut();
         let state_position = self.journal.cut();
@@ -337,7 +371,16 @@ impl Inner {
             }
             states.push(slot.log.state());
         }
-        (replay_from, state_position, PartitionState::encode_all(states.iter()))
+        (replay_from, state_position, states)
+    }
+
+    async fn encode(&self, states: &[PartitionState]) -> Vec<u8> {
+        let mut encoder = StatesEncoder::new(states.len());
+        for group in states.chunks(GLANCES_AT_ONCE) {
+            group.iter().for_each(|state| encoder.add(state));
+            self.rt.yield_now().await;
+        }
+        encoder.finish()
     }
 
     /// Everything is in segments, or in the journal as the one CARRY that the state names; no file is
@@ -361,33 +404,15 @@ impl Inner {
     }
 
     /// Lets go of tails that have been idle, and lie in the journal in one piece.
-    fn evict_idle_tails(&self) {
+    async fn evict_idle_tails(&self) {
         let now = self.rt.now();
         let durable = self.journal.durable_position();
-        let mut slots = self.slots.borrow_mut();
-        for slot in slots.values_mut() {
-            if now.since(slot.last_append) < self.config.tail_idle_after || slot.writing {
-                continue;
+        self.glance(|_, slot| {
+            if now.since(slot.last_append) >= self.config.tail_idle_after && !slot.writing {
+                evict_carried_tail(slot, durable, self.rt.arena());
             }
-            let active = slot.log.active_mut();
-            let carried = active.carry.is_some_and(|carry| {
-                carry.frame_position < durable && carry.from + carry.length == active.record.length
-            });
-            let settled =
-                active.written == active.record.synced && active.writable_to() == active.written;
-            if carried && settled && !active.tail.is_evicted() {
-                let from = active.carry.expect("checked").from;
-                if active.tail.start() > from {
-                    continue;
-                }
-                if active.tail.start() != from
-                    && active.tail.shrink_to(from, self.rt.arena()).is_err()
-                {
-                    continue;
-                }
-                active.tail.evict();
-            }
-        }
+        })
+        .await;
     }
 
     /// Brings an evicted tail back from the journal.
@@ -445,6 +470,23 @@ impl Inner {
         for Deletion { id, .. } in settled {
             self.push_effect(Effect::DeletionSettled(id));
         }
+    }
+}
+
+/// Lets go of a tail whose CARRY is durable.
+fn evict_carried_tail(slot: &mut Slot, durable: u64, arena: &Arena) {
+    let active = slot.log.active_mut();
+    let carried = active.carry.filter(|carry| {
+        carry.frame_position < durable && carry.from + carry.length == active.record.length
+    });
+    let settled = active.written == active.record.synced && active.writable_to() == active.written;
+    let Some(carry) = carried.filter(|_| settled && !active.tail.is_evicted()) else { return };
+    if active.tail.start() < carry.from {
+        // Without memory for it the tail stays as it is.
+        let _ = active.tail.shrink_to(carry.from, arena);
+    }
+    if active.tail.start() == carry.from {
+        active.tail.evict();
     }
 }
 
