@@ -79,7 +79,7 @@ fn acknowledged_records_survive_random_power_cuts() {
     let first = std::env::var("STORAGE_CRASH_FIRST").ok().and_then(|n| n.parse().ok());
     let (mut acked, mut starts, mut torn, mut clean) = (0, 0, 0, 0);
     let first: u64 = first.unwrap_or(1);
-    for seed in first..first + seeds.unwrap_or(12) {
+    for seed in first..first + seeds.unwrap_or(60) {
         let outcome = run_lives(seed, 8, Plan::default());
         let model = outcome.model.borrow();
         acked += model.acked_batches;
