@@ -1,5 +1,7 @@
 """A member of a consumer group on kafka-python: see tests/README.md for what a worker does."""
 
+import time
+
 from kafka import AsyncConsumerRebalanceListener, KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
@@ -23,6 +25,11 @@ class Member(AsyncConsumerRebalanceListener):
             auto_offset_reset="earliest", fetch_max_wait_ms=100, session_timeout_ms=options.session_ms,
             heartbeat_interval_ms=options.session_ms // 12, group_instance_id=options.instance,
             partition_assignment_strategy=[ASSIGNORS[options.assignor or "range"]])
+        # kafka-python 3.0.12 can lose the end of a join that a change of its metadata overtakes: the answer to its SyncGroup
+        # is there, nobody takes it up, and the member is silent from then on. So it knows its topics before it joins.
+        for topic in options.topics:
+            while not self.consumer.partitions_for_topic(topic):
+                time.sleep(0.05)
         self.consumer.subscribe(options.topics, listener=self)
 
     async def on_partitions_assigned(self, assigned):
