@@ -15,7 +15,7 @@ use super::checkpoint::{self, CheckpointHead};
 use super::config::JournalConfig;
 use super::entry::EntryHeader;
 use super::format::{BLOCK_BYTES, FileHeader, Identity, whole_blocks};
-use super::io::{block_buffer, prewrite, read_full, write_all_parts, write_file};
+use super::io::{block_buffer, is_lack, prewrite, read_full, write_all_parts, write_file};
 use super::writer::{Next, Pushed, Ticket, Writer};
 use crate::memory::{ArenaFull, View};
 use crate::rt::sync::{Either, Event, first_of};
@@ -641,17 +641,19 @@ impl Inner {
             let result = inner.prepare_file(bytes).await;
             let disk_full = matches!(result, Err(Errno::ENOSPC | Errno::EDQUOT));
             inner.state.borrow_mut().disk_full = disk_full;
-            if disk_full {
+            let lacks = matches!(result, Err(errno) if is_lack(errno));
+            if lacks {
                 // Whoever wants the file asks again at once.
                 inner.rt.sleep(PREPARE_AGAIN_AFTER).await;
             }
             inner.state.borrow_mut().preparing = false;
             match result {
-                // A full disk is back-pressure: the launch waits until a checkpoint frees a file.
-                Ok(()) | Err(Errno::ENOSPC | Errno::EDQUOT) => inner.files.notify_all(),
-                Err(errno) => inner.fence(errno),
+                // A full disk is back-pressure, as are descriptors that others have: the launch waits until a
+                // checkpoint frees a file.
+                Err(errno) if !is_lack(errno) => inner.fence(errno),
+                _ => inner.files.notify_all(),
             }
-            if disk_full {
+            if lacks {
                 inner.keep_ready();
             }
         });

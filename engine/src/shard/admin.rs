@@ -234,18 +234,20 @@ impl Inner {
         self.journal.prepare(0).map_err(|_| StoreError::NoMemory)
     }
 
-    /// Journals the entry that `act` makes of the log; nothing if it makes none.
+    /// Journals the entry that `act` makes of the log; if it makes none, nothing, and the ticket is of what was
+    /// journaled last.
     fn push_entry(
         &self,
         id: PartitionId,
         act: impl FnOnce(&mut PartitionLog) -> Option<EntryHeader>,
     ) -> Result<Ticket, StoreError> {
-        let position = self.prepare_entry()?;
+        self.prepare_entry()?;
         let mut slots = self.slots.borrow_mut();
         let slot = slots.get_mut(&id).ok_or(StoreError::UnknownPartition(id))?;
         match act(&mut slot.log) {
             Some(entry) => Ok(self.journal.push(&entry, &[], &[]).ticket),
-            None => Ok(Ticket(position.saturating_sub(1))),
+            // What makes it needless may be an entry that is on its way.
+            None => Ok(Ticket(self.journal.pushed_end().saturating_sub(1))),
         }
     }
 

@@ -277,7 +277,7 @@ impl Inner {
     }
 
     /// Opens a file; where the process may open no more, files that nobody uses now are closed for it.
-    async fn open_file(&self, path: &Path, options: OpenOptions) -> Result<File, Errno> {
+    pub(super) async fn open_file(&self, path: &Path, options: OpenOptions) -> Result<File, Errno> {
         for _ in 0..OPENS_MAX {
             match self.rt.open(path, options).await {
                 Err(Errno::EMFILE | Errno::ENFILE) => {

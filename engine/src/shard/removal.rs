@@ -93,6 +93,8 @@ impl Inner {
     async fn remove(&self, removal: Removal) {
         let Removal { id, segment, .. } = removal;
         let unlinked = self.unlink_segment(id, segment).await;
+        // A reader that was in it when it left the log may have opened it once more.
+        self.files.forget(id, Some(segment));
         self.removals.borrow_mut().remove(&removal);
         if let Err(errno) = unlinked {
             tracing::warn!(%id, base = %segment.base, %errno, "a segment's files stay for now");

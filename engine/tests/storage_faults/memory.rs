@@ -90,3 +90,22 @@ fn descriptors_that_run_out_are_taken_from_idle_files() {
         });
     }
 }
+
+/// The journal's next file could not be opened because connections held all descriptors: that fenced the shard.
+#[test]
+fn a_journal_that_finds_no_descriptor_waits_for_one() {
+    let mut bench = Bench::new(10);
+    let refused = Rule::new(OpKind::Open, Fault::Fail(Errno::EMFILE)).path(".jnl");
+    bench.world.add_rule(Rule { skip: 3, times: 3, ..refused });
+    bench.life(|rt| async move {
+        let store = fresh(&rt, 1).await;
+        for sequence in 0..2000 {
+            append(&rt, &store, 1, sequence, 9000).await;
+            if sequence % 200 == 199 {
+                store.checkpoint().await.unwrap();
+            }
+        }
+        assert_eq!(store.fenced(), None);
+        store.close().await.unwrap();
+    });
+}

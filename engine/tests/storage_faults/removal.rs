@@ -54,6 +54,30 @@ fn a_deletion_whose_files_stay_is_not_settled_until_they_are_gone() {
     });
 }
 
+/// Two ask for the same records to go. The second one was told that they are gone while the START that the first
+/// one had caused was still on its way: a power cut brought them back.
+#[test]
+fn a_deletion_that_changes_nothing_waits_for_the_one_that_did() {
+    const SLOW: Duration = Duration::from_secs(1);
+    let mut bench = Bench::new(74);
+    bench.world.add_rule(Rule::new(OpKind::Write, Fault::Stall(SLOW)).path(".jnl"));
+    bench.life(|rt| async move {
+        let store = fresh(&rt, 1).await;
+        for sequence in 0..5 {
+            append(&rt, &store, 1, sequence, 3000).await;
+        }
+        let asked = rt.now();
+        let deletion = || async {
+            let start = store.delete_records(id(1), Offset(3)).await.unwrap();
+            (start, rt.now().since(asked))
+        };
+        for (start, after) in engine::rt::sync::join_all([deletion(), deletion()]).await {
+            assert_eq!(start, Offset(3));
+            assert!(after >= SLOW, "told after {after:?}, before any write could land");
+        }
+    });
+}
+
 /// A full disk let a segment have its log and refused its sidecar. The segment was rolled before there was
 /// room, its last block written, and the checkpoint that looked for the sidecar fenced the journal.
 #[test]

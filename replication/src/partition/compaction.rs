@@ -5,6 +5,7 @@
 //! the shard sleeps for `log.cleaner.backoff.ms`. Memory and speed are the broker's, shared evenly by its
 //! shards. A topic's configuration counts from the next round on.
 
+use std::cmp::Reverse;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use tuning::config::BrokerConfig;
 use super::retention::GLANCES_AT_ONCE;
 use super::service::Inner;
 
+/// Partitions that are tried one after the other when nothing comes of a round.
+const TRIES_MAX: usize = 8;
 /// A round that failed is not followed by the next at once.
 const REST_MIN: Duration = Duration::from_millis(10);
 
@@ -41,10 +44,11 @@ impl Inner {
         image.broker_config(self.config.node, &self.config.file).unwrap_or_default()
     }
 
-    /// Cleans the partition that is dirtiest. Whether that may be worth doing again.
+    /// Cleans the partition that is dirtiest; if nothing comes of that, the next one. Whether that may be worth
+    /// doing again.
     async fn compact_dirtiest(&self) -> bool {
         let now_ms = self.rt.wall_ms();
-        let mut dirtiest: Option<(u32, PartitionId, Offset)> = None;
+        let mut due: Vec<(u32, PartitionId, Offset)> = Vec::new();
         let mut after = None;
         let mut glances = 0;
         while let Some((id, high_watermark)) = self.next_led(after) {
@@ -54,14 +58,16 @@ impl Inner {
                 self.rt.yield_now().await;
             }
             let Some(ppm) = self.dirty_ppm(id, high_watermark, now_ms).await else { continue };
-            if dirtiest.is_none_or(|(most, ..)| ppm > most) {
-                dirtiest = Some((ppm, id, high_watermark));
+            due.push((ppm, id, high_watermark));
+        }
+        // The sort keeps the order of equals.
+        due.sort_by_key(|(ppm, ..)| Reverse(*ppm));
+        for (_, id, high_watermark) in due.into_iter().take(TRIES_MAX) {
+            if self.compact(id, high_watermark, now_ms).await {
+                return true;
             }
         }
-        match dirtiest {
-            Some((_, id, high_watermark)) => self.compact(id, high_watermark, now_ms).await,
-            None => false,
-        }
+        false
     }
 
     /// How dirty a partition is, if a round over it is due.

@@ -220,10 +220,7 @@ impl Inner {
         if before < Offset(0) || before > high_watermark {
             return Err(PartitionError::OffsetOutOfRange);
         }
-        let (log_start, _) = self.bounds(call.id);
-        if before <= log_start {
-            return Ok(log_start);
-        }
+        // Also where the log begins there already: that may not be durable yet.
         self.store.delete_records(call.id, before).await.map_err(|error| store_refusal(&error))
     }
 

@@ -27,6 +27,7 @@ use std::rc::Rc;
 
 use super::{Inner, Store, StoreError};
 use crate::batch::BatchError;
+use crate::journal::io::is_lack;
 use crate::log::compaction::dirt::{CompactionSettings, Dirt};
 use crate::log::compaction::draft::DraftFull;
 use crate::log::error::ReadError;
@@ -72,6 +73,9 @@ pub enum CompactError {
     /// The disk has no room for the new segment.
     #[error("the disk is full")]
     DiskFull,
+    /// The process may open no more files.
+    #[error("no descriptor is left: raise the limit of open files")]
+    NoDescriptor,
     /// The keys of one batch do not fit the memory that a round has.
     #[error(
         "the {keys} records of the batch at {at} do not fit the memory for keys: raise log.cleaner.dedupe.buffer.size"
@@ -106,12 +110,25 @@ impl CompactError {
     fn is_lasting(&self) -> bool {
         match self {
             Self::KeysDoNotFit { .. } | Self::Batch { .. } | Self::TooLong(_) => true,
-            Self::Read(error) => {
-                matches!(error, ReadError::Storage { .. } | ReadError::Corrupt { .. })
-            }
-            Self::Abandoned | Self::Uncleanable | Self::DiskFull | Self::Store(_) => false,
+            Self::Read(ReadError::Corrupt { .. }) => true,
+            Self::Read(ReadError::Storage { errno, .. }) => !is_passing(*errno),
+            Self::Read(
+                ReadError::UnknownPartition(_) | ReadError::OutOfRange { .. } | ReadError::NoMemory,
+            ) => false,
+            Self::Abandoned
+            | Self::Uncleanable
+            | Self::DiskFull
+            | Self::NoDescriptor
+            | Self::Store(_) => false,
         }
     }
+}
+
+/// Whether a read that failed so may succeed another time.
+fn is_passing(errno: Errno) -> bool {
+    let is_moved = errno == Errno::ENOENT;
+    let is_interrupted = matches!(errno, Errno::EINTR | Errno::EAGAIN);
+    is_moved || is_interrupted || errno == Errno::ENOMEM || is_lack(errno)
 }
 
 /// `max.compaction.lag.ms` from here on is no limit.
@@ -199,10 +216,11 @@ impl Inner {
     }
 }
 
-/// A write of a compacted segment that failed: a full disk ends the round, anything else is final.
+/// A write of a compacted segment that failed: what is lacking ends the round, anything else is final.
 fn write_failure(inner: &Inner, errno: Errno) -> CompactError {
     match errno {
         Errno::ENOSPC | Errno::EDQUOT => CompactError::DiskFull,
+        Errno::EMFILE | Errno::ENFILE => CompactError::NoDescriptor,
         errno => {
             inner.journal.fence(errno);
             CompactError::Store(StoreError::Fenced(errno))

@@ -37,7 +37,7 @@ impl Output {
     ) -> Result<Self, CompactError> {
         inner.unlink_segment(id, name).await.map_err(|_| CompactError::Abandoned)?;
         let dir = partition_dir(&inner.data_dir, id);
-        let log = inner.rt.open(&dir.join(log_file_name(name)), OpenOptions::direct()).await;
+        let log = inner.open_file(&dir.join(log_file_name(name)), OpenOptions::direct()).await;
         let log = match log {
             // The directory goes with its partition.
             Err(Errno::ENOENT) => return Err(CompactError::Abandoned),
@@ -72,7 +72,7 @@ impl Output {
         let inner = &self.inner;
         let failed = |errno| write_failure(inner, errno);
         let side_path = self.dir.join(side_file_name(finished.record.name));
-        let side = inner.rt.open(&side_path, OpenOptions::direct()).await.map_err(failed)?;
+        let side = inner.open_file(&side_path, OpenOptions::direct()).await.map_err(failed)?;
         write_bytes(&inner.rt, &side, &finished.pages, 0).await.map_err(failed)?;
         #[cfg(feature = "planted-bugs")]
         if inner.config.journal.planted.unsynced_swap {
@@ -81,7 +81,7 @@ impl Output {
         // Together: one commit of the file system and one flush of the device serve all three, and whoever
         // produces meanwhile waits behind one of each.
         let options = OpenOptions { directory: true, ..OpenOptions::default() };
-        let dir = inner.rt.open(&self.dir, options).await.map_err(failed)?;
+        let dir = inner.open_file(&self.dir, options).await.map_err(failed)?;
         for synced in join_all([&self.log, &side, &dir].map(File::sync_all)).await {
             synced.map_err(|errno| failed(flush_failure(errno)))?;
         }

@@ -124,6 +124,7 @@ impl Round {
             match self.inner.checkpoint(Scope::Of(self.id)).await {
                 Ok(()) => {}
                 Err(Errno::ENOSPC | Errno::EDQUOT) => return Err(CompactError::DiskFull),
+                Err(Errno::EMFILE | Errno::ENFILE) => return Err(CompactError::NoDescriptor),
                 Err(errno) => return Err(StoreError::Fenced(errno).into()),
             }
         }

@@ -1,5 +1,6 @@
 //! One member of a classic group.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -86,13 +87,8 @@ pub(super) fn rebalance_timeout_ms(call: &JoinCall) -> i32 {
 
 /// Protocols without those whose name came before.
 pub(super) fn once_each(protocols: &[Protocol]) -> Vec<Protocol> {
-    let mut kept: Vec<Protocol> = Vec::with_capacity(protocols.len());
-    for protocol in protocols {
-        if kept.iter().all(|one| one.name != protocol.name) {
-            kept.push(protocol.clone());
-        }
-    }
-    kept
+    let mut seen = BTreeSet::new();
+    protocols.iter().filter(|protocol| seen.insert(&*protocol.name)).cloned().collect()
 }
 
 /// A refused join.

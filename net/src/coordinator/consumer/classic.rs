@@ -105,12 +105,9 @@ impl Draft {
 
 /// What a member that joins says of itself, on top of what it said before.
 fn subscription(old: &Subscription, call: &JoinCall, said: Embedded) -> Subscription {
-    let mut protocols: Vec<(String, bytes::Bytes)> = Vec::with_capacity(call.protocols.len());
-    for one in &call.protocols {
-        if protocols.iter().all(|(name, _)| *name != one.name) {
-            protocols.push((one.name.clone(), one.metadata.clone()));
-        }
-    }
+    let mut seen = BTreeSet::new();
+    let once = call.protocols.iter().filter(|one| seen.insert(&*one.name));
+    let protocols = once.map(|one| (one.name.clone(), one.metadata.clone())).collect();
     let rebalance_timeout_ms = match call.rebalance_timeout_ms {
         ..0 => call.session_timeout_ms,
         given => given,
@@ -189,7 +186,9 @@ impl State {
     pub(crate) fn reported(&self, call: &HeartbeatCall) -> Result<(Arc<str>, bool), GroupError> {
         let instance = call.group_instance_id.as_deref();
         let (id, member) = self.classic_member(&call.member_id, instance, call.generation_id)?;
-        let rejoins = member.current.epoch < self.assignment_epoch
+        // Of the group, not of its assignment: where all members speak the classic protocol, nobody else
+        // would ask for an assignment after one of them is gone.
+        let rejoins = member.current.epoch < self.epoch
             || match member.current.state {
                 MemberState::UnrevokedPartitions => true,
                 MemberState::UnreleasedPartitions => !self.waits_for_others(&id, member),

@@ -50,6 +50,8 @@ pub(super) enum Unreadable {
     Malformed,
     /// An assignor of the members' own left words in it, which would be lost.
     HasUserData,
+    /// Two members were given the same partition.
+    Overlaps,
 }
 
 /// Reads an assignment; an empty one has no bytes at all.

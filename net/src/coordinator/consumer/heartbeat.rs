@@ -45,7 +45,9 @@ impl Surroundings<'_> {
         let interval = self.overrides.assignment_interval_ms;
         let interval = interval.unwrap_or(self.settings.consumer_assignment_interval_ms);
         let is_first = assigned_at_ms == 0;
-        is_first || interval == 0 || self.wall_ms >= assigned_at_ms.saturating_add(interval)
+        // A clock that was ahead when the group was assigned must not stop it until the time has come.
+        let elapsed_ms = self.wall_ms.saturating_sub(assigned_at_ms);
+        is_first || interval == 0 || elapsed_ms < 0 || elapsed_ms >= interval
     }
 }
 

@@ -49,6 +49,9 @@ fn unreadable(why: Unreadable) -> GroupError {
         Unreadable::Malformed => {
             "the classic group stays one: what its members say to each other cannot be read"
         }
+        Unreadable::Overlaps => {
+            "the classic group stays one: two of its members were given the same partition"
+        }
         Unreadable::HasUserData => {
             "the classic group stays one: its assignor keeps words of its own in the assignments"
         }
@@ -74,6 +77,9 @@ impl Draft {
                 .ok_or_else(|| unreadable(Unreadable::Malformed))?;
             members.push((Arc::clone(id), Arc::new(said), Arc::new(given)));
         }
+        if overlap(members.iter().map(|(_, _, given)| &**given)) {
+            return Err(unreadable(Unreadable::Overlaps));
+        }
         let mut draft = Self::of(State::default());
         for (id, said, _) in &members {
             draft.push(Change::Member(Arc::clone(id), Some(Arc::clone(said))));
@@ -89,6 +95,14 @@ impl Draft {
         }
         Ok(draft)
     }
+}
+
+/// Whether two of the assignments have a partition in common.
+fn overlap<'a>(given: impl Iterator<Item = &'a Partitions>) -> bool {
+    let mut taken = BTreeSet::new();
+    let partitions = given.flatten();
+    let mut each = partitions.flat_map(|(topic, indexes)| indexes.iter().map(|one| (*topic, *one)));
+    !each.all(|partition| taken.insert(partition))
 }
 
 /// The classic member's words in its group's protocol, or in its first one before there is one.

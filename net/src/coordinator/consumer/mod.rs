@@ -22,7 +22,7 @@ mod reconcile;
 mod state;
 mod topics;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +68,11 @@ pub(crate) struct ConsumerGroup {
     owed: BTreeMap<(Arc<str>, Owed), TimerId>,
     /// Deadlines of members that owe partitions, each with the member epoch it is of.
     revocations: BTreeMap<Arc<str>, (TimerId, i32)>,
+    /// Deadlines that came while the group was being written, by the timer that stands for each of them
+    /// until somebody looks: all of them are looked at together when the write has ended.
+    late: BTreeMap<TimerId, Timer>,
+    /// Going back to the classic protocol was tried, and is more than one batch of the log can hold.
+    pub(crate) is_too_large_to_go_back: bool,
 }
 
 /// A request that waits.
@@ -132,6 +137,8 @@ impl ConsumerGroup {
             sessions: BTreeMap::new(),
             owed: BTreeMap::new(),
             revocations: BTreeMap::new(),
+            late: BTreeMap::new(),
+            is_too_large_to_go_back: false,
         }
     }
 
@@ -303,38 +310,89 @@ impl ConsumerGroup {
     }
 
     /// Whether the member whose deadline has come is to go. While the group is being written, the
-    /// deadline comes again a little later.
+    /// deadline is kept ([`Self::late_members`]), and comes again a little later in any case.
     pub(crate) fn is_overdue(&mut self, timer: &Timer, turn: &mut Turn<'_>) -> bool {
+        let fired = self.timer_of(timer);
+        if let Some(fired) = fired {
+            self.late.remove(&fired);
+        }
+        if self.is_busy {
+            self.look_again(timer, turn);
+            return false;
+        }
         match timer {
             Timer::Silence { member, .. } => {
                 self.sessions.remove(member);
-                if self.is_busy {
-                    let again = turn.set(BUSY_AGAIN_AFTER, timer.clone());
-                    self.sessions.insert(Arc::clone(member), again);
-                }
-                !self.is_busy && self.state.members.contains_key(member)
+                self.state.members.contains_key(member)
             }
             Timer::Revocation { member, .. } => {
                 let Some((_, epoch)) = self.revocations.remove(member) else { return false };
-                if self.is_busy {
-                    let again = turn.set(BUSY_AGAIN_AFTER, timer.clone());
-                    self.revocations.insert(Arc::clone(member), (again, epoch));
-                    return false;
-                }
                 let found = self.state.members.get(member);
                 found.is_some_and(|found| found.current.epoch == epoch)
                     && self.state.owes_revocation(member)
             }
             Timer::Owed { member, what, .. } => {
                 self.owed.remove(&(Arc::clone(member), *what));
-                if self.is_busy {
-                    let again = turn.set(BUSY_AGAIN_AFTER, timer.clone());
-                    self.owed.insert((Arc::clone(member), *what), again);
-                }
-                !self.is_busy && self.state.members.contains_key(member)
+                self.state.members.contains_key(member)
             }
             _ => false,
         }
+    }
+
+    /// The timer that stands for a deadline now.
+    fn timer_of(&self, timer: &Timer) -> Option<TimerId> {
+        match timer {
+            Timer::Silence { member, .. } => self.sessions.get(member).copied(),
+            Timer::Revocation { member, .. } => {
+                self.revocations.get(member).map(|(timer, _)| *timer)
+            }
+            Timer::Owed { member, what, .. } => {
+                self.owed.get(&(Arc::clone(member), *what)).copied()
+            }
+            _ => None,
+        }
+    }
+
+    fn look_again(&mut self, timer: &Timer, turn: &mut Turn<'_>) {
+        let again = turn.set(BUSY_AGAIN_AFTER, timer.clone());
+        let kept = match timer {
+            Timer::Silence { member, .. } => {
+                self.sessions.insert(Arc::clone(member), again);
+                true
+            }
+            Timer::Revocation { member, .. } => {
+                let found = self.revocations.get_mut(member);
+                found.map(|(timer, _)| *timer = again).is_some()
+            }
+            Timer::Owed { member, what, .. } => {
+                self.owed.insert((Arc::clone(member), *what), again);
+                true
+            }
+            _ => false,
+        };
+        match kept {
+            true => drop(self.late.insert(again, timer.clone())),
+            false => turn.timers.cancel(Some(again)),
+        }
+    }
+
+    /// Who was due while the group was being written, and has not been heard of since.
+    pub(crate) fn late_members(&mut self, turn: &mut Turn<'_>) -> BTreeSet<Arc<str>> {
+        let mut overdue = BTreeSet::new();
+        for (id, timer) in std::mem::take(&mut self.late) {
+            if self.timer_of(&timer) != Some(id) {
+                continue;
+            }
+            turn.timers.cancel(Some(id));
+            if self.is_overdue(&timer, turn)
+                && let Timer::Silence { member, .. }
+                | Timer::Revocation { member, .. }
+                | Timer::Owed { member, .. } = timer
+            {
+                overdue.insert(member);
+            }
+        }
+        overdue
     }
 
     /// The deadline of a member that could not be taken out at once.

@@ -256,13 +256,16 @@ impl Coordinator {
     ) -> Result<(), GroupError> {
         let state = &self.consumers[id].state;
         let member = leaving.first().filter(|_| leaving.len() == 1).cloned();
-        if may_downgrade(state, leaving, &self.settings) {
+        let too_large = self.consumers[id].is_too_large_to_go_back;
+        if !too_large && may_downgrade(state, leaving, &self.settings) {
             let group = &self.consumers[id];
             let around = self.surroundings(now, id);
-            if let Some(classic) = downgraded(&group.id, &group.state, leaving, around) {
-                let reason = Some("the last member of the consumer protocol is gone");
-                let decision = Decision::back(state, classic, reason, member, answer)?;
-                return self.write_decision(now, id, decision, out);
+            let classic = downgraded(&group.id, &group.state, leaving, around);
+            let reason = Some("the last member of the consumer protocol is gone");
+            let back = |classic| Decision::back(state, classic, reason, member.clone(), None);
+            // What a classic group's record cannot hold stays in a group of the consumer protocol.
+            if let Some(Ok(decision)) = classic.map(back) {
+                return self.write_decision(now, id, Decision { answer, ..decision }, out);
             }
         }
         let group = self.consumers.get_mut(id).expect("the caller found it");
@@ -360,7 +363,15 @@ impl Coordinator {
                 }
                 return;
             }
-            Err(_) => group.not_written(decided.member.as_ref(), &mut turn),
+            Err(error) => {
+                let goes_back = matches!(decided.then, Then::Classic(..));
+                group.is_too_large_to_go_back |= goes_back && error == WriteError::TooLarge;
+                group.not_written(decided.member.as_ref(), &mut turn);
+            }
+        }
+        let late = group.late_members(&mut turn);
+        if !late.is_empty() {
+            self.take_late(now, &id, &late, out);
         }
         self.serve_parked(now, &id, out);
     }
@@ -439,12 +450,31 @@ impl Coordinator {
         if !group.is_overdue(timer, &mut turn) {
             return;
         }
-        if turn.may_write().is_err() {
-            return group.try_again(member, &mut turn);
+        self.take_late(now, id, &BTreeSet::from([Arc::clone(member)]), out);
+    }
+
+    /// Takes out members whose deadlines have come, all of them by one decision.
+    fn take_late(
+        &mut self,
+        now: Now,
+        id: &Arc<str>,
+        late: &BTreeSet<Arc<str>>,
+        out: &mut Vec<Effect>,
+    ) {
+        let mut turn = turn!(self, now, out);
+        let group = self.consumers.get_mut(id).expect("the caller found it");
+        // Whatever becomes of the decision, somebody looks at them again.
+        for member in late {
+            group.try_again(member, &mut turn);
         }
-        tracing::info!(group = %id, %member, ?timer, "a member is late and is taken out");
-        let leaving = BTreeSet::from([Arc::clone(member)]);
-        self.take_out(now, id, &leaving, None, out).expect("what was written can be ended");
+        if turn.may_write().is_err() {
+            return;
+        }
+        let members = late.len();
+        tracing::info!(group = %id, first = ?late.first(), members, "members are late and are taken out");
+        if let Err(error) = self.take_out(now, id, late, None, out) {
+            tracing::error!(group = %id, %error, "members that are late cannot be taken out");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reading a coordinator's log from its start to its end.
 //!
-//! The end is the high watermark as of the start of the load: this node leads the partition, and nobody
-//! appends to it before its coordinator answers.
+//! The end is the high watermark once it has come to the end of the log: this node leads the partition, and
+//! nobody appends to it before its coordinator answers, but an append of the seat before may still be on its way.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use engine::batch::{BatchError, Batches};
 use engine::rt::Group;
 use engine::types::{Offset, PartitionId, PartitionIndex};
 use replication::partition::{
-    FetchCall, FetchOk, Isolation, ListOffsetCall, OffsetSpec, PartitionError, PartitionReply,
-    PartitionRequest,
+    EpochEndCall, FetchCall, FetchOk, Isolation, ListOffsetCall, OffsetSpec, PartitionError,
+    PartitionReply, PartitionRequest,
 };
 
 use super::super::Coordinator;
@@ -79,7 +79,7 @@ impl Inner {
         place: Place,
     ) -> Result<Coordinator, LoadError> {
         let mut coordinator = Coordinator::new(self.config.groups.clone());
-        let end = self.list_offset(index, turn, place.id, OffsetSpec::Latest).await?;
+        let end = self.settled_end(index, turn, place).await?;
         let mut from = self.list_offset(index, turn, place.id, OffsetSpec::Earliest).await?;
         while from < end {
             if self.state.borrow_mut().seat(index, turn).is_none() {
@@ -93,6 +93,34 @@ impl Inner {
             };
         }
         Ok(coordinator)
+    }
+
+    /// The end of the log, once everything in it is committed. A reload may find an append in it that ended
+    /// without an answer: it is in the log and comes to count sooner or later, so it counts here too.
+    async fn settled_end(
+        &self,
+        index: PartitionIndex,
+        turn: u64,
+        place: Place,
+    ) -> Result<Offset, LoadError> {
+        loop {
+            let committed = self.list_offset(index, turn, place.id, OffsetSpec::Latest).await?;
+            if self.log_end(place).await?.is_none_or(|end| end <= committed) {
+                return Ok(committed);
+            }
+            self.rt.sleep(RETRY_AFTER).await;
+        }
+    }
+
+    /// The end of what this leader has appended; `None` if that is nothing yet.
+    async fn log_end(&self, place: Place) -> Result<Option<Offset>, LoadError> {
+        let Place { id, epoch } = place;
+        let call = EpochEndCall { id, current_leader_epoch: None, epoch };
+        let found = match self.partitions.call(PartitionRequest::EpochEnd(call)).await {
+            PartitionReply::EpochEnd(result) => result?,
+            other => unreachable!("a lookup is answered by its own reply, not {other:?}"),
+        };
+        Ok((found.leader_epoch == epoch).then_some(found.end_offset))
     }
 
     async fn fetch(&self, id: PartitionId, from: Offset) -> Result<FetchOk, PartitionError> {
@@ -168,8 +196,9 @@ fn replay_batch(
     batch: &engine::batch::BatchView<'_>,
     from: Offset,
 ) -> Result<(), BatchError> {
-    /// What a compressed batch of this topic may expand to. The broker itself writes none.
-    const DECOMPRESSED_BYTES_MAX: u64 = 64 << 20;
+    /// What a compressed batch of this topic may expand to: more than Produce lets in, whatever the topic's
+    /// `max.message.bytes`. The broker itself writes none.
+    const DECOMPRESSED_BYTES_MAX: u64 = 256 << 20;
     let mut records = batch.records(DECOMPRESSED_BYTES_MAX)?;
     while let Some(record) = records.next() {
         let record = record?;

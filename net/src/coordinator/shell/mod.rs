@@ -161,7 +161,9 @@ impl Inner {
                 Some(Phase::Active(active)) => {
                     let is_full = state.waiting.len() >= self.config.waiting_max
                         || active.writes.bytes() >= self.config.unwritten_bytes_max;
-                    is_full.then_some(GroupError::CoordinatorLoadInProgress)
+                    // A sign of life neither writes nor waits, and must count.
+                    let is_refused = is_full && !matches!(request, GroupRequest::Heartbeat(_));
+                    is_refused.then_some(GroupError::CoordinatorLoadInProgress)
                 }
             }
         };

@@ -33,7 +33,7 @@ pub(in super::super) async fn describe_groups(call: Call) -> Handled {
     gateway.count_trailing(decoded.trailing_bytes);
     let request = decoded.message;
     head.at_most_items(request.groups.len())?;
-    let ids: Vec<String> = request.groups.iter().map(|id| (*id).to_owned()).collect();
+    let ids = once_each(&request.groups);
     let with_operations = request.include_authorized_operations;
     drop(request);
     drop(frame);
@@ -159,6 +159,12 @@ pub(in super::super) async fn delete_groups(call: Call) -> Handled {
     });
     let results = results.collect();
     head.answer(&DeleteGroupsResponse { results, ..DeleteGroupsResponse::default() })
+}
+
+/// The ids in their order, each once: a group that is named twice is described once.
+pub(super) fn once_each(ids: &[&str]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    ids.iter().filter(|id| seen.insert(**id)).map(|id| (*id).to_owned()).collect()
 }
 
 /// Asks each coordinator about its own of these groups; those that nobody here coordinates are not

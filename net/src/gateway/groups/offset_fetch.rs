@@ -3,6 +3,7 @@
 //! Before version 8 a request is about one group, and the answer has that group's fields at its top.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use engine::types::TopicId;
 use replication::image::ClusterImage;
@@ -52,7 +53,10 @@ pub(in super::super) async fn fetch(call: Call) -> Handled {
         head.at_most_items(request.groups.len())?;
         let image = gateway.image();
         let one = |group| of_group(&image, head.version, group, request.require_stable);
-        request.groups.iter().map(one).collect()
+        // A group that is named twice is answered once: an answer must not be larger than what there is.
+        let mut seen = BTreeSet::new();
+        let once = request.groups.iter().filter(|group| seen.insert(group.group_id));
+        once.map(one).collect()
     } else {
         vec![of_old(&request)]
     };

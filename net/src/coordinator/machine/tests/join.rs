@@ -326,6 +326,18 @@ fn a_coordinator_has_a_limited_number_of_groups() {
     assert!(matches!(refused, Err(GroupError::OverLimit(_))));
 }
 
+/// Names were compared each with each: three megabytes of them stopped a shard for minutes.
+#[test]
+fn a_join_names_a_limited_number_of_protocols() {
+    let mut world = World::with(settings());
+    let named = |count: usize| {
+        let protocol =
+            |number| Protocol { name: format!("p{number}"), metadata: bytes::Bytes::new() };
+        JoinCall { protocols: (0..count).map(protocol).collect(), ..join("") }
+    };
+    assert!(matches!(world.join_error(named(129)), GroupError::OverLimit(_)));
+}
+
 #[test]
 fn a_group_that_cannot_be_written_does_not_begin() {
     let cases = [

@@ -317,6 +317,49 @@ fn who_is_told_to_join_or_to_sync_and_does_not_is_taken_out() {
     world.check();
 }
 
+/// With `upgrade` alone a group stays one of the consumer protocol when only classic members are left. They
+/// were told that all was well as long as they had the epoch of the last assignment, and nobody else was there
+/// to ask for a new one: what the last other member had was read by nobody.
+#[test]
+fn classic_members_that_are_left_alone_share_what_another_leaves() {
+    let mut world = World::with(Migration::Upgrade);
+    let old = world.classic_group();
+    world.beat(join("new")).unwrap();
+    assert_eq!(world.heartbeat(&old, 1), AGAIN);
+    let epoch = world.classic_join(joins(&old, &[])).unwrap().generation_id;
+    assert_eq!(world.sync(&old, epoch, Vec::new()).map(|share| share.len()), Ok(2));
+    world.beat(stay("new", epoch)).unwrap();
+    world.beat(ConsumerBeatCall { member_epoch: -1, ..stay("new", epoch) }).unwrap();
+    assert_eq!(world.heartbeat(&old, epoch), AGAIN);
+    let again = world.classic_join(joins(&old, &[])).unwrap();
+    assert_eq!(world.sync(&old, again.generation_id, Vec::new()), Ok(vec![0, 1, 2, 3]));
+    assert_eq!(world.heartbeat(&old, again.generation_id), Ok(()));
+    world.check();
+}
+
+/// Two classic members may read the same partition; in a group of the consumer protocol none is shared.
+#[test]
+fn a_group_in_which_a_partition_is_read_twice_stays_classic() {
+    let mut world = World::with(Migration::Bidirectional);
+    let first = world.ask(GroupRequest::Join(joins("", &[])));
+    let second = world.ask(GroupRequest::Join(joins("", &[])));
+    world.settle();
+    // Whoever joins during the first delay begins another one.
+    world.pass(Duration::from_secs(3));
+    world.pass(Duration::from_secs(3));
+    let mut ids = Vec::new();
+    for ticket in [first, second] {
+        let Some(GroupReply::Join(Ok(joined))) = world.answers.remove(&ticket) else { panic!() };
+        ids.push((joined.leader == joined.member_id, joined.member_id));
+    }
+    ids.sort();
+    let both = ids.iter().map(|(_, id)| (id.clone(), gives(&[0]))).collect();
+    assert_eq!(world.sync(&ids[1].1, 1, both), Ok(vec![0]));
+    let refused = world.beat(join("new")).unwrap_err();
+    assert!(matches!(refused, GroupError::NotUpgraded(_)), "{refused:?}");
+    assert_eq!(world.heartbeat(&ids[0].1, 1), Ok(()));
+}
+
 #[test]
 fn members_of_either_protocol_are_refused_what_is_not_theirs() {
     let mut world = World::with(Migration::Bidirectional);
@@ -411,6 +454,56 @@ fn assignments_are_gathered_for_the_interval() {
     world.pass(Duration::from_secs(1));
     assert_eq!(world.beat(stay("a", 2)).unwrap().assignment, Some(partitions(&[0, 1])));
     assert_eq!(world.state().assignment_epoch, 3);
+    world.check();
+}
+
+/// Members were taken out one by one, each by a write of its own, and who came in between waited a tenth of
+/// a second to be looked at again: a thousand dead members held their partitions for minutes.
+#[test]
+fn a_crowd_that_dies_is_taken_out_by_a_few_writes() {
+    let mut world = World::new(&[("t", 1, 4)]);
+    world.beat(join("alive")).unwrap();
+    for number in 0..200 {
+        world.beat(join(&format!("member-{number:03}"))).unwrap();
+    }
+    let timeout = world.coordinator.settings.consumer_session_timeout;
+    world.pass(timeout / 2);
+    world.beat(stay("alive", world.state().members["alive"].current.epoch)).unwrap();
+    world.pass(timeout / 2);
+    for _ in 0..3 {
+        world.settle();
+    }
+    assert_eq!(world.state().members.keys().map(|id| &**id).collect::<Vec<_>>(), ["alive"]);
+    world.check();
+}
+
+/// Who is heard of while the group is being written is not late any more.
+#[test]
+fn a_sign_of_life_during_a_write_counts() {
+    let mut world = World::new(&[("t", 1, 4)]);
+    world.beat(join("dies")).unwrap();
+    world.beat(join("lives")).unwrap();
+    let timeout = world.coordinator.settings.consumer_session_timeout;
+    world.pass(timeout);
+    let epoch = world.state().members["lives"].current.epoch;
+    let late = world.ask(GroupRequest::ConsumerBeat(stay("lives", epoch)));
+    world.settle();
+    let answer = world.answers.remove(&late);
+    assert!(matches!(answer, Some(GroupReply::ConsumerBeat(Ok(_)))), "{answer:?}");
+    assert_eq!(world.state().members.keys().map(|id| &**id).collect::<Vec<_>>(), ["lives"]);
+    world.check();
+}
+
+#[test]
+fn a_clock_that_was_ahead_does_not_stop_assignments() {
+    let mut world = World::new(&[("t", 1, 4)]);
+    world.coordinator.settings.consumer_assignment_interval_ms = 1_000;
+    let ahead = Duration::from_secs(3_600);
+    world.now.wall_ms += ahead.as_millis() as i64;
+    world.beat(join("a")).unwrap();
+    world.now.wall_ms -= ahead.as_millis() as i64;
+    world.beat(join("b")).unwrap();
+    assert_eq!(world.beat(stay("a", 2)).unwrap().assignment, Some(partitions(&[0, 1])));
     world.check();
 }
 
