@@ -71,12 +71,17 @@ impl LeaderEpochs {
     }
 
     /// The largest epoch not above `epoch`, and the offset where it ended, as Kafka's
-    /// OffsetsForLeaderEpoch answers: `(-1, -1)` when nothing is known of such an epoch.
+    /// OffsetsForLeaderEpoch answers. An epoch older than all that are known ended where the first of them
+    /// begins: its records are gone or were never here, and an asker that is further on has lost nothing.
+    /// `(-1, -1)` for an epoch that has not started here, and when nothing is known.
     #[must_use]
     pub fn end_of(&self, epoch: LeaderEpoch, log_end: Offset) -> (LeaderEpoch, Offset) {
         let after = self.entries.partition_point(|(known, _)| *known <= epoch);
         let Some(found) = after.checked_sub(1) else {
-            return (UNDEFINED_EPOCH, UNDEFINED_OFFSET);
+            return match self.entries.first() {
+                Some((_, start)) if epoch.0 >= 0 => (epoch, *start),
+                _ => (UNDEFINED_EPOCH, UNDEFINED_OFFSET),
+            };
         };
         let newest = after == self.entries.len();
         if newest && epoch > self.entries[found].0 {
@@ -137,9 +142,20 @@ mod tests {
         assert_eq!(end_of(&epochs, 5), (5, 100));
     }
 
+    /// A consumer that had read all of epoch 0 was told that the log had been truncated when retention had taken
+    /// that epoch and the broker had started anew: it began at `auto.offset.reset`, past records it never saw.
+    #[test]
+    fn an_epoch_that_retention_took_ended_where_the_log_begins() {
+        let mut epochs = list(&[(0, 0)]);
+        epochs.advance_start(Offset(100));
+        epochs.start(LeaderEpoch(1), Offset(100));
+        assert_eq!(epochs.entries(), [(LeaderEpoch(1), Offset(100))]);
+        assert_eq!(end_of(&epochs, 0), (0, 100));
+    }
+
     #[test]
     fn epochs_that_never_were_are_undefined() {
-        assert_eq!(end_of(&list(&[(3, 10)]), 2), (-1, -1));
+        assert_eq!(end_of(&list(&[(3, 10)]), -1), (-1, -1));
         assert_eq!(end_of(&list(&[(3, 10)]), 4), (-1, -1));
         assert_eq!(end_of(&LeaderEpochs::default(), 0), (-1, -1));
     }

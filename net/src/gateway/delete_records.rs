@@ -9,6 +9,7 @@ use replication::partition::{DeleteRecordsCall, PartitionReply, PartitionRequest
 use super::Call;
 use super::admin::patience;
 use super::errors;
+use super::internal_topics::is_internal;
 use super::request::Handled;
 use super::run::ask_all;
 use super::state::Gateway;
@@ -75,6 +76,9 @@ fn check(
     let index = PartitionIndex(index);
     let topic = image.topic_by_name(name).filter(|topic| topic.partition(index).is_some());
     let topic = topic.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+    if is_internal(name) {
+        return Err(ErrorCode::INVALID_TOPIC_EXCEPTION);
+    }
     let config = gateway.topic_config(image, topic);
     if config.cleanup_compact && !config.cleanup_delete {
         // The last value of a key may lie anywhere.

@@ -125,7 +125,9 @@ impl Inner {
         let settings = settings(&config, broker);
         for (index, partition) in topic.iter().filter(|(i, p)| self.is_here(topic, *i, p)) {
             let id = PartitionId { topic: topic.id, index };
-            let isr_min = config.insync_replicas_min.max(1) as usize;
+            // More than there are replicas is no more than all of them, as in Kafka.
+            let isr_min =
+                (config.insync_replicas_min as usize).min(partition.replicas.len()).max(1);
             let wanted = Wanted { id, partition, settings, isr_min };
             while let Err(error) = self.host(&wanted) {
                 if error != StoreError::NoMemory || self.state.borrow().is_closed {

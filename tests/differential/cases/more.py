@@ -85,6 +85,18 @@ def filled(session, topic, records=6, configs=None):
         produce(session, topic, batches.batch())
 
 
+@case("DeleteRecords: of internal topics")
+def trim_internal(session):
+    eventually(lambda: session.ask("FindCoordinator", 3, {"Key": "d-internal"})["ErrorCode"] == 0, 20)
+    return trim(session, "__consumer_offsets", 0)
+
+
+@case("Produce: more in-sync replicas asked for than there are")
+def more_than_there_are(session):
+    create(session, "min-insync", configs={"min.insync.replicas": "2"})
+    return [produce(session, "min-insync", batches.batch()), list_offset(session, "min-insync", -1)]
+
+
 @case("DeleteRecords: every version")
 def trim_versions(session):
     filled(session, "d-versions")

@@ -111,7 +111,7 @@ pub(super) async fn round(gateway: &Gateway, wish: &Wish, due: Monotonic) -> Vec
         }
     }
     if nothing_yet {
-        give_one(gateway, wish, &mut found).await;
+        give_one(gateway, wish, due, &mut found).await;
     }
     found
 }
@@ -187,7 +187,7 @@ async fn ask(
 
 /// Nobody gave anything. If that is only because the first batch of a partition is larger than its
 /// share, the first such partition gives that batch.
-async fn give_one(gateway: &Gateway, wish: &Wish, found: &mut [Found]) {
+async fn give_one(gateway: &Gateway, wish: &Wish, due: Monotonic, found: &mut [Found]) {
     let has_more = |(wanted, found): (&Wanted, &Found)| {
         found.bound(wish.isolation).is_some_and(|bound| bound > wanted.ask.from)
             && !found.is_urgent()
@@ -196,7 +196,8 @@ async fn give_one(gateway: &Gateway, wish: &Wish, found: &mut [Found]) {
     if let Some(place) = place {
         let wanted = &wish.partitions[place];
         let share = wanted.ask.bytes_max.min(wish.bytes_max);
-        let held = reserve(gateway, wanted, share, None).await;
+        // This fetch holds nothing yet, so it may wait in line; else it gets nothing as long as others do.
+        let held = reserve(gateway, wanted, share, Some(due)).await;
         found[place] = ask(gateway, wish, wanted, held, true).await;
     }
 }

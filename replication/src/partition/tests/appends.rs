@@ -53,18 +53,17 @@ fn acks_zero_is_answered_before_the_disk_and_the_others_after_it() {
     });
 }
 
+/// A topic of one replica with `min.insync.replicas=2`, as a cluster's `server.properties` brings it along: every
+/// acks=all was refused for ever, those of the consumer groups too, and after a restart nothing could be read. Kafka
+/// asks for no more than there are.
 #[test]
-fn below_min_insync_replicas_acks_all_is_refused_and_nothing_is_committed() {
+fn more_in_sync_replicas_than_there_are_means_all_of_them() {
     run(5, async |rt| {
         let broker = Broker::start(&rt).await;
         let id = broker.create("orders", &[("min.insync.replicas", "2")]).await;
-        assert_eq!(broker.append(id, "a").await, Err(PartitionError::NotEnoughReplicas));
+        broker.append(id, "a").await.unwrap();
         broker.send(id, &batch(&["b"]), Acks::Leader, 1000).await.unwrap();
-        let fetched = broker.fetch(fetching(id, 0)).await.unwrap();
-        assert_eq!((fetched.high_watermark, fetched.views.len()), (Offset(0), 0));
-        broker.set("orders", "min.insync.replicas", "1").await;
-        assert_eq!(broker.read_all(id, 0).await, expected(&["b"]), "the watermark catches up");
-        broker.append(id, "c").await.unwrap();
+        assert_eq!(broker.read_all(id, 0).await, expected(&["a", "b"]));
     });
 }
 

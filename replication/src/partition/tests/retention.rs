@@ -85,25 +85,3 @@ fn without_delete_in_the_policy_nothing_goes() {
         assert_eq!(start(&broker, id).await, 10);
     });
 }
-
-#[test]
-fn what_is_not_committed_stays() {
-    run(64, async |rt| {
-        let broker = Broker::start(&rt).await;
-        let id = broker.create("orders", &[SMALL, ("retention.bytes", "0")]).await;
-        fill(&broker, id, rt.wall_ms()).await;
-        // With more replicas asked for than there are, the high watermark stands still.
-        broker.set("orders", "min.insync.replicas", "2").await;
-        let value = "v".repeat(100 << 10);
-        for _ in 0..15 {
-            broker.send(id, &batch(&[&value]), Acks::Leader, 10_000).await.unwrap();
-        }
-        rt.sleep(A_ROUND).await;
-        let latest = broker.list(id, OffsetSpec::Latest).await.unwrap().offset;
-        assert_eq!(latest, Offset(10), "the high watermark");
-        assert!(start(&broker, id).await <= 10);
-        broker.set("orders", "min.insync.replicas", "1").await;
-        rt.sleep(A_ROUND).await;
-        assert_eq!(start(&broker, id).await, 25);
-    });
-}
