@@ -9,7 +9,7 @@ use super::super::cluster::OPERATIONS_UNKNOWN;
 use super::super::request::Handled;
 use super::super::run::ask_all;
 use super::super::{Call, Gateway, errors};
-use super::{code, led_here, place};
+use super::{code, few_of_each, led_here, place};
 use crate::coordinator::api::{DescribeCall, DescribedGroup, ListCall, ListedGroup};
 use crate::coordinator::{CONSUMER_OFFSETS, GroupError, GroupReply, GroupRequest};
 use crate::wire::errors::ErrorCode;
@@ -33,7 +33,8 @@ pub(in super::super) async fn describe_groups(call: Call) -> Handled {
     gateway.count_trailing(decoded.trailing_bytes);
     let request = decoded.message;
     head.at_most_items(request.groups.len())?;
-    let ids = once_each(&request.groups);
+    let ids = few_of_each(&request.groups, |id| id);
+    let ids: Vec<String> = ids.map(|id| (*id).to_owned()).collect();
     let with_operations = request.include_authorized_operations;
     drop(request);
     drop(frame);
@@ -159,12 +160,6 @@ pub(in super::super) async fn delete_groups(call: Call) -> Handled {
     });
     let results = results.collect();
     head.answer(&DeleteGroupsResponse { results, ..DeleteGroupsResponse::default() })
-}
-
-/// The ids in their order, each once: a group that is named twice is described once.
-pub(super) fn once_each(ids: &[&str]) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    ids.iter().filter(|id| seen.insert(**id)).map(|id| (*id).to_owned()).collect()
 }
 
 /// Asks each coordinator about its own of these groups; those that nobody here coordinates are not

@@ -7,8 +7,8 @@ use engine::types::TopicId;
 use super::super::cluster::OPERATIONS_UNKNOWN;
 use super::super::request::{Handled, Head};
 use super::super::{Call, errors};
-use super::administration::{GROUP_OPERATIONS, ask_each, once_each};
-use super::ask;
+use super::administration::{GROUP_OPERATIONS, ask_each};
+use super::{ask, few_of_each};
 use crate::coordinator::api::{
     ConsumerBeat, ConsumerBeatCall, DescribedConsumer, DescribedConsumerGroup, TopicPartitions,
 };
@@ -109,7 +109,8 @@ pub(in super::super) async fn describe(call: Call) -> Handled {
     gateway.count_trailing(decoded.trailing_bytes);
     let request = decoded.message;
     head.at_most_items(request.group_ids.len())?;
-    let ids = once_each(&request.group_ids);
+    let ids = few_of_each(&request.group_ids, |id| id);
+    let ids: Vec<String> = ids.map(|id| (*id).to_owned()).collect();
     let with_operations = request.include_authorized_operations;
     drop(request);
     drop(frame);

@@ -3,7 +3,6 @@
 //! Before version 8 a request is about one group, and the answer has that group's fields at its top.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use engine::types::TopicId;
 use replication::image::ClusterImage;
@@ -12,7 +11,7 @@ use super::super::Call;
 use super::super::Gateway;
 use super::super::request::{Handled, Head};
 use super::super::run::ask_all;
-use super::{ask, code};
+use super::{ask, code, few_of_each};
 use crate::coordinator::api::{FetchCall, FetchedOffset, FetchedTopic, TopicPartitions};
 use crate::coordinator::{GroupReply, GroupRequest};
 use crate::wire::errors::ErrorCode;
@@ -53,10 +52,7 @@ pub(in super::super) async fn fetch(call: Call) -> Handled {
         head.at_most_items(request.groups.len())?;
         let image = gateway.image();
         let one = |group| of_group(&image, head.version, group, request.require_stable);
-        // A group that is named twice is answered once: an answer must not be larger than what there is.
-        let mut seen = BTreeSet::new();
-        let once = request.groups.iter().filter(|group| seen.insert(group.group_id));
-        once.map(one).collect()
+        few_of_each(&request.groups, |group| group.group_id).map(one).collect()
     } else {
         vec![of_old(&request)]
     };
