@@ -224,8 +224,10 @@ impl Disk {
         }
     }
 
-    /// A sync submitted at `then` is complete: the names of then are durable.
-    pub(super) fn sync_dir(&mut self, id: InodeId, then: NamesThen) {
+    /// A sync submitted at `then` is complete: the names of then are durable, but for files that came after
+    /// the last sync and went during this one. Their removal is durable with it, which a sync may do.
+    pub(super) fn sync_dir(&mut self, id: InodeId, mut then: NamesThen) {
+        then.names.retain(|_, named| self.inodes.contains_key(named));
         match self.inode_mut(id) {
             Inode::Dir { safe, synced, .. } if then.change >= *synced => {
                 *synced = then.change;

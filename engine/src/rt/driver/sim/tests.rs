@@ -118,6 +118,26 @@ fn a_durable_write_is_never_undone_by_an_earlier_loose_one() {
     }
 }
 
+/// A file that nothing made durable yet, unlinked under the sync of its directory: the disk kept a name of
+/// nothing, and whoever listed the directory after a crash met it.
+#[test]
+fn a_name_that_goes_during_the_first_sync_that_saw_it_is_gone() {
+    let mut options = NodeOptions::default();
+    options.disk.sync_us = 5000..5001;
+    let mut world = World::new(4);
+    let node = world.add_once(options, async |rt| {
+        put(&rt, Path::new("/a"), 0, 1, 4096, WriteFlags::NONE).await;
+        let syncing = rt.clone();
+        let sync = rt.spawn(Group::Produce, async move { syncing.sync_dir(Path::new("/")).await });
+        rt.sleep(Duration::from_micros(2000)).await;
+        rt.unlink(Path::new("/a")).await.unwrap();
+        assert_eq!(sync.await.unwrap(), Ok(()));
+    });
+    assert!(world.run_to_end(node, LONG));
+    world.crash(node, LOSE_ALL);
+    assert_eq!(world.files(node, Path::new("/")), Vec::<PathBuf>::new());
+}
+
 #[test]
 fn a_sync_covers_only_what_was_complete_when_it_was_submitted() {
     let mut options = NodeOptions::default();
