@@ -10,7 +10,7 @@
 
 use super::view::{
     AT_ATTRIBUTES, AT_CRC, AT_LEADER_EPOCH, AT_LENGTH, AT_MAX_TIMESTAMP, BIT_APPEND_TIME,
-    HEADER_BYTES, LENGTH_OVERHEAD,
+    BIT_DELETE_HORIZON, HEADER_BYTES, LENGTH_OVERHEAD,
 };
 use crate::types::{LeaderEpoch, Offset};
 
@@ -20,9 +20,10 @@ pub enum StampTime {
     /// As the producer sent them.
     Keep,
     /// CreateTime, with this max timestamp (Unix milliseconds): what the records really say, see
-    /// [`super::BatchInfo::max_timestamp`]. A no-op when the header says the same.
+    /// [`super::BatchInfo::max_timestamp`]. A no-op when the header says the same. A delete horizon goes:
+    /// only compaction writes one, and a producer's would decide how long its tombstones stay.
     CreateTime(i64),
-    /// LogAppendTime with this broker time, Unix milliseconds.
+    /// LogAppendTime with this broker time, Unix milliseconds; without a delete horizon as well.
     LogAppendTime(i64),
 }
 
@@ -62,7 +63,7 @@ fn set_time(header: &mut [u8], type_bit: u16, max_timestamp: i64) {
     let old: [u8; HEADER_BYTES - AT_ATTRIBUTES] =
         header[AT_ATTRIBUTES..].try_into().expect("the header has a fixed size");
     let attributes = u16::from_be_bytes([header[AT_ATTRIBUTES], header[AT_ATTRIBUTES + 1]]);
-    let attributes = (attributes & !BIT_APPEND_TIME) | type_bit;
+    let attributes = (attributes & !(BIT_APPEND_TIME | BIT_DELETE_HORIZON)) | type_bit;
     header[AT_ATTRIBUTES..AT_ATTRIBUTES + 2].copy_from_slice(&attributes.to_be_bytes());
     header[AT_MAX_TIMESTAMP..AT_MAX_TIMESTAMP + 8].copy_from_slice(&max_timestamp.to_be_bytes());
     if header[AT_ATTRIBUTES..] != old {

@@ -328,6 +328,20 @@ fn a_wrong_max_timestamp_is_noticed_and_stamped_right() {
     assert_eq!(bytes[16..], sample(Codec::None)[16..]);
 }
 
+/// A delete horizon says when tombstones may go, and only compaction knows that.
+#[test]
+fn a_delete_horizon_from_a_producer_goes() {
+    let attributes = u16::from_be_bytes([sample(Codec::None)[21], sample(Codec::None)[22]]);
+    for time in [StampTime::CreateTime(1_006), StampTime::LogAppendTime(5)] {
+        let mut bytes = sealed(changed(21, &(attributes | 1 << 6).to_be_bytes()));
+        assert!(BatchView::only(&bytes).unwrap().has_delete_horizon());
+        check(&bytes, &Rules::default()).expect("Kafka takes it, too");
+        stamp(&mut bytes, &Stamp { base_offset: Offset(0), leader_epoch: LeaderEpoch(0), time });
+        let view = BatchView::only(&bytes).unwrap();
+        assert!(!view.has_delete_horizon() && view.verify_crc().is_ok());
+    }
+}
+
 #[test]
 fn sequences_wrap() {
     let batch = BatchBuilder::new(Codec::None)
