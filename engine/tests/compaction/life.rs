@@ -268,8 +268,8 @@ impl Life {
             true => end,
             false => Offset(start.0 + random.range(0..(end.0 - start.0) as u64 + 1) as i64),
         };
-        // Memory for a few keys only, or for all.
-        let keys_bytes_max = if random.chance(300) { 600 } else { 1 << 20 };
+        // Memory for one key, so that rounds end within batches, for a few, or for all.
+        let keys_bytes_max = [0, 600, 600, 1 << 20][random.index(10).min(3)];
         let pace = Pace { keys_bytes_max, bytes_per_second_max: u64::MAX };
         self.model.borrow_mut().underway += 1;
         let done = self.store.compact(ID, committed, self.rt.wall_ms(), &pace).await;

@@ -9,7 +9,7 @@
 //!
 //! A tombstone's time begins in the round that first sees it: the round writes into the batch when it ends
 //! (KIP-534), so that readers who are at most `delete.retention.ms` behind that round see every deletion.
-//! Batches past what the round remembers keys of stay as they are.
+//! Records past what the round remembers keys of stay, and a batch that has some of them gets no end.
 
 use super::keys::KeyOffsets;
 use crate::batch::{BatchError, BatchView, Sifted, emptied, rewrite, sift};
@@ -84,7 +84,8 @@ impl Filter<'_> {
     }
 
     fn new_horizon(&self, batch: &BatchView<'_>, sifted: &Sifted) -> Option<i64> {
-        let first_seen = sifted.keeps_tombstones() && !batch.has_delete_horizon();
+        let is_covered = batch.last_offset() < self.keys.covered_to();
+        let first_seen = is_covered && sifted.keeps_tombstones() && !batch.has_delete_horizon();
         let retention = i64::try_from(self.delete_retention_ms).unwrap_or(i64::MAX);
         first_seen.then(|| self.now_ms.saturating_add(retention))
     }

@@ -8,6 +8,7 @@
 use std::hash::BuildHasherDefault;
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 use crate::types::Offset;
 
@@ -29,21 +30,15 @@ pub struct KeyOffsets {
 
 impl KeyOffsets {
     /// An empty table that takes at most `bytes_max` bytes, while it grows too, for the part of a log that
-    /// begins at `from`.
+    /// begins at `from`. One key always fits, so that every round gets further.
     #[must_use]
     pub fn new(secret: Secret, bytes_max: u64, from: Offset) -> Self {
         Self {
             secret,
             offsets: HashMap::default(),
-            keys_max: keys_that_fit(bytes_max),
+            keys_max: keys_that_fit(bytes_max).max(1),
             covered_to: from,
         }
-    }
-
-    /// Whether so many more keys certainly fit.
-    #[must_use]
-    pub fn has_room_for(&self, keys: usize) -> bool {
-        self.offsets.len().saturating_add(keys) <= self.keys_max
     }
 
     /// Keys in the table.
@@ -58,9 +53,16 @@ impl KeyOffsets {
         self.offsets.is_empty()
     }
 
-    /// Notes that `key` is at `offset`, which is past all that were noted before.
-    pub fn note(&mut self, key: &[u8], offset: Offset) {
-        self.offsets.insert(siphash128(self.secret, key), offset.0);
+    /// Notes that `key` is at `offset`, which is past all that were noted before. Whether there was room: there
+    /// always is for a key that is in the table.
+    #[must_use]
+    pub fn note(&mut self, key: &[u8], offset: Offset) -> bool {
+        let is_full = self.offsets.len() >= self.keys_max;
+        match self.offsets.entry(siphash128(self.secret, key)) {
+            Entry::Vacant(_) if is_full => return false,
+            place => place.insert(offset.0),
+        };
+        true
     }
 
     /// Notes that all records below `end` are in the table.
@@ -190,7 +192,7 @@ mod tests {
     fn the_last_offset_of_a_key_counts() {
         let mut keys = KeyOffsets::new(Secret(1, 2), 1 << 20, Offset(10));
         for (key, offset) in [(b"a", 10), (b"b", 11), (b"a", 12)] {
-            keys.note(key, Offset(offset));
+            assert!(keys.note(key, Offset(offset)));
         }
         keys.cover(Offset(13));
         assert_eq!((keys.len(), keys.covered_to()), (2, Offset(13)));
@@ -202,12 +204,25 @@ mod tests {
     #[test]
     fn a_table_takes_no_more_than_it_may() {
         for bytes_max in [0, 24, 600, 100_000, 128 << 20] {
-            let keys = KeyOffsets::new(Secret(1, 2), bytes_max, Offset(0));
-            let fits = keys.keys_max as u64;
-            assert!(keys.has_room_for(keys.keys_max) && !keys.has_room_for(keys.keys_max + 1));
+            let fits = keys_that_fit(bytes_max) as u64;
             // The places of the table and, while it grows, half as many again.
             assert!(fits / 7 * 8 * BYTES_PER_PLACE * 3 / 2 <= bytes_max, "{bytes_max}: {fits}");
         }
-        assert!(KeyOffsets::new(Secret(1, 2), 128 << 20, Offset(0)).has_room_for(1_800_000));
+        assert!(keys_that_fit(128 << 20) >= 1_800_000);
+    }
+
+    #[test]
+    fn a_full_table_takes_the_keys_that_it_has() {
+        let mut keys = KeyOffsets::new(Secret(1, 2), 600, Offset(0));
+        let fits = keys.keys_max as i64;
+        for number in 0..fits {
+            assert!(keys.note(&number.to_be_bytes(), Offset(number)));
+        }
+        assert!(!keys.note(b"one more", Offset(fits)));
+        assert!(keys.note(&0_i64.to_be_bytes(), Offset(fits + 1)));
+        assert_eq!(keys.len() as i64, fits);
+        assert!(keys.is_superseded(&0_i64.to_be_bytes(), Offset(fits)));
+        assert!(!keys.is_superseded(b"one more", Offset(0)));
+        assert!(KeyOffsets::new(Secret(1, 2), 0, Offset(0)).note(b"one", Offset(0)));
     }
 }

@@ -32,7 +32,7 @@ fn batch_of(codec: Codec, pairs: &[Pair<'_>]) -> Vec<u8> {
 fn keys(covered_to: i64, last: &[(&str, i64)]) -> KeyOffsets {
     let mut keys = KeyOffsets::new(Secret(1, 2), 1 << 16, Offset(0));
     for (key, offset) in last {
-        keys.note(key.as_bytes(), Offset(*offset));
+        assert!(keys.note(key.as_bytes(), Offset(*offset)));
     }
     keys.cover(Offset(covered_to));
     keys
@@ -185,6 +185,18 @@ fn past_what_a_round_remembers_nothing_goes() {
     let some = part(left(&keys(BASE + 2, &[("a", BASE + 1)]), &bytes));
     let offsets: Vec<i64> = rows(&some).iter().map(|row| row.0).collect();
     assert_eq!(offsets, [BASE + 1, BASE + 2]);
+}
+
+/// The time of the others in the batch begins when a round has seen them all: the next one may take a
+/// tombstone whose time is over with the values that it deletes, and a reader between the two never sees it.
+#[test]
+fn a_batch_that_a_round_covers_in_part_gets_no_horizon() {
+    let pairs = [(Some("a"), None), (Some("b"), None)];
+    let bytes = batch_of(Codec::None, &pairs);
+    let last = [("a", BASE), ("b", BASE + 1)];
+    assert_eq!(left(&keys(BASE + 1, &last[..1]), &bytes), Left::All);
+    let some = part(left(&keys(BASE + 2, &last), &bytes));
+    assert!(BatchView::only(&some).unwrap().has_delete_horizon());
 }
 
 #[test]

@@ -76,16 +76,6 @@ pub enum CompactError {
     /// The process may open no more files.
     #[error("no descriptor is left: raise the limit of open files")]
     NoDescriptor,
-    /// The keys of one batch do not fit the memory that a round has.
-    #[error(
-        "the {keys} records of the batch at {at} do not fit the memory for keys: raise log.cleaner.dedupe.buffer.size"
-    )]
-    KeysDoNotFit {
-        /// Base offset of the batch.
-        at: Offset,
-        /// Its records.
-        keys: i32,
-    },
     /// A batch cannot be read.
     #[error("the batch at {at}: {error}")]
     Batch {
@@ -109,7 +99,7 @@ impl CompactError {
     /// Whether another round would fail alike.
     fn is_lasting(&self) -> bool {
         match self {
-            Self::KeysDoNotFit { .. } | Self::Batch { .. } | Self::TooLong(_) => true,
+            Self::Batch { .. } | Self::TooLong(_) => true,
             Self::Read(ReadError::Corrupt { .. }) => true,
             Self::Read(ReadError::Storage { errno, .. }) => !is_passing(*errno),
             Self::Read(

@@ -178,20 +178,15 @@ impl Round {
     ) -> Result<bool, CompactError> {
         let bytes_max = self.inner.config.limits.decompressed_bytes_max;
         self.each(batches, |batch| {
-            if !keys.has_room_for(batch.count().max(0) as usize) {
-                let (at, count) = (batch.base_offset(), batch.count());
-                return match keys.covered_to() > dirt.from {
-                    true => Ok(false),
-                    false => Err(CompactError::KeysDoNotFit { at, keys: count }),
-                };
-            }
             if !batch.is_control() {
                 let bad = |error| CompactError::Batch { at: batch.base_offset(), error };
                 let mut records = batch.records(bytes_max).map_err(bad)?;
                 while let Some(record) = records.next() {
                     let record = record.map_err(bad)?;
-                    if let Some(key) = record.key.filter(|_| record.offset >= dirt.from) {
-                        keys.note(key, record.offset);
+                    let key = record.key.filter(|_| record.offset >= dirt.from);
+                    if key.is_some_and(|key| !keys.note(key, record.offset)) {
+                        keys.cover(record.offset);
+                        return Ok(false);
                     }
                 }
             }
