@@ -407,25 +407,27 @@ impl PartitionLog {
         (entry, gone)
     }
 
-    /// Moves the log start up to `start`. Returns the START entry and the segments that are wholly
-    /// below, or nothing if it is there already.
+    /// Moves the log start up to `start`. Returns the START entry, or nothing if it is there already.
+    /// [`take_dead`](Self::take_dead) has the segments that lie below then.
     ///
     /// # Panics
     /// If `start` is past the log's end.
-    pub fn advance_start(&mut self, start: Offset) -> Option<(EntryHeader, Vec<Segment>)> {
+    pub fn advance_start(&mut self, start: Offset) -> Option<EntryHeader> {
         assert!(start <= self.log_end(), "log start {start} past the end {}", self.log_end());
         if start <= self.log_start {
             return None;
         }
         self.log_start = start;
         self.epochs.advance_start(start);
-        let mut gone = Vec::new();
-        while self.segments.len() > 1 && self.segments[0].record.end_offset <= start {
-            gone.extend(self.segments.pop_front());
-        }
-        let entry =
-            EntryHeader { base_offset: start, end_offset: start, ..self.entry(EntryKind::Start) };
-        Some((entry, gone))
+        Some(EntryHeader { base_offset: start, end_offset: start, ..self.entry(EntryKind::Start) })
+    }
+
+    /// Takes the segments out that lie wholly below the log start, but for the active one. A replay of START
+    /// and ROLL takes them out as well; their files may go when what is journaled until now is durable.
+    pub fn take_dead(&mut self) -> Vec<Segment> {
+        let dead = self.segments.iter().take_while(|s| s.record.end_offset <= self.log_start);
+        let count = dead.count().min(self.segments.len() - 1);
+        self.segments.drain(..count).collect()
     }
 
     /// The CARRY of the active segment's bytes that are not synced, with the place where they lie

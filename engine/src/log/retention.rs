@@ -81,12 +81,22 @@ impl Candidate {
 }
 
 impl PartitionLog {
-    /// Where the log is to start by its topic's retention, or `None` if that is where it starts. A start
-    /// at the log's end means that the active segment goes too, and must be rolled.
+    /// Where the log is to start by its topic's retention, or `None` if nothing goes. A start at the log's end
+    /// means that the active segment goes too, and must be rolled. Where it starts already if segments lie
+    /// wholly below: those go whatever the topic keeps, once something else is active, or they are over a limit.
     ///
     /// A segment without any timestamp counts from its last append, and after a start from the first time
     /// that this is asked.
     pub fn retained_start(&mut self, high_watermark: Offset, now_ms: i64) -> Option<Offset> {
+        let by_limits = self.start_by_limits(high_watermark, now_ms);
+        let start = by_limits.unwrap_or_default().max(self.log_start());
+        let front = &self.segments()[0].record;
+        let may_roll = self.segments().len() > 1 || by_limits.is_some();
+        let has_dead = may_roll && front.end_offset <= start;
+        (start > self.log_start() || has_dead).then_some(start)
+    }
+
+    fn start_by_limits(&mut self, high_watermark: Offset, now_ms: i64) -> Option<Offset> {
         let retention = self.settings.retention;
         if retention == Retention::default() {
             return None;
@@ -99,8 +109,7 @@ impl PartitionLog {
                 newest_ms: segment.newest_ms(now_ms),
             })
             .collect();
-        let start = retention.new_start(&candidates, high_watermark, now_ms)?;
-        (start > self.log_start()).then_some(start)
+        retention.new_start(&candidates, high_watermark, now_ms)
     }
 }
 

@@ -205,7 +205,8 @@ impl Inner {
         Ok(())
     }
 
-    /// START first: durable before any file goes (storage contract §4).
+    /// Moves the log start up to `start`, and takes out of the log what lies wholly below. START first: durable
+    /// before any file goes (storage contract §4).
     pub(super) async fn move_start(
         self: &Rc<Self>,
         id: PartitionId,
@@ -213,8 +214,9 @@ impl Inner {
     ) -> Result<(), StoreError> {
         let mut gone = Vec::new();
         let ticket = self.push_entry(id, |log| {
-            let (entry, segments) = log.advance_start(start)?;
-            gone = segments;
+            let entry = log.advance_start(start);
+            gone = log.take_dead();
+            let entry = entry?;
             #[cfg(feature = "planted-bugs")]
             if self.config.journal.planted.unjournaled_start {
                 return None;

@@ -163,7 +163,7 @@ impl Inner {
 
     /// Looks at every partition, a few at a time: others have their turn in between, and partitions come
     /// and go meanwhile.
-    async fn glance(&self, mut look: impl FnMut(PartitionId, &mut Slot)) {
+    pub(super) async fn glance(&self, mut look: impl FnMut(PartitionId, &mut Slot)) {
         let mut after = Bound::Unbounded;
         loop {
             {

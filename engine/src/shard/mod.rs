@@ -347,6 +347,7 @@ impl Store {
         }
         // A round of compaction ends at its next step, and leaves nothing behind.
         self.inner.compaction_permit.take(1).await;
+        self.inner.remove_dead_later().await;
         self.inner.remove_all_now().await;
         self.inner.checkpoint(checkpointing::Scope::Clean).await?;
         self.inner.journal.close().await

@@ -36,6 +36,26 @@ impl Inner {
         self.remove_names_later(id, gone.iter().map(|segment| segment.record.name));
     }
 
+    /// Takes out of all logs the segments that lie wholly below the log start, and notes them: after a clean
+    /// stop nobody looks for their files.
+    pub(super) async fn remove_dead_later(&self) {
+        let mut dead = Vec::new();
+        self.glance(|id, slot| {
+            let gone = slot.log.take_dead();
+            if !gone.is_empty() {
+                dead.push((id, gone));
+            }
+        })
+        .await;
+        // Else the journal is fenced, and the next start looks for them.
+        if self.journal.durable_to(self.journal.pushed_end()).await.is_ok() {
+            for (id, gone) in dead {
+                self.let_go(id, &gone);
+                self.remove_segments_later(id, &gone);
+            }
+        }
+    }
+
     /// Notes a segment that never was in a log.
     pub(super) fn remove_name_later(&self, id: PartitionId, name: SegmentName) {
         self.remove_names_later(id, std::iter::once(name));

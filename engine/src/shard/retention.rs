@@ -19,8 +19,9 @@ enum Next {
 
 impl Store {
     /// Moves the log start past the segments that the topic's retention does not keep, never past
-    /// `high_watermark`; the active segment is rolled if it is one of them. Returns the new log start,
-    /// durable, or `None` if all stay. `now_ms` is the time of day in milliseconds.
+    /// `high_watermark`; the active segment is rolled if it is one of them. What lies wholly below the log start
+    /// goes with them. Returns the new log start, durable, or `None` if it stays. `now_ms` is the time of day in
+    /// milliseconds.
     ///
     /// # Errors
     /// If the shard does not own the partition, has no memory for a journal entry, or its journal is
@@ -42,8 +43,9 @@ impl Store {
                     _ => StoreError::UnknownPartition(id),
                 })?,
                 Next::Move(start) => {
+                    let before = self.log_start(id);
                     inner.move_start(id, start).await?;
-                    return Ok(Some(start));
+                    return Ok(Some(start).filter(|_| before < Some(start)));
                 }
             }
         }

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use engine::log::compaction::dirt::CompactionSettings;
 use engine::log::retention::Retention;
 use engine::rt::Errno;
 use engine::rt::sim::{Effect as Fault, OpKind, Rule};
-use engine::shard::{Effect, PartitionSettings, Store};
+use engine::shard::{Effect, Pace, PartitionSettings, Store};
 use engine::types::Offset;
 
 use crate::bench::*;
@@ -229,4 +230,82 @@ fn a_clean_stop_leaves_no_file_that_no_segment_has() {
         let (_, report) = open(&rt).await.unwrap();
         assert!(report.clean && report.strays == 0);
     });
+}
+
+/// DeleteRecords up to the log's end, and then a batch that no longer fits: what was the active segment lies
+/// wholly below the log start.
+async fn leave_dead_segment(rt: &engine::rt::Rt, store: &Store) {
+    for sequence in 0..10 {
+        append(rt, store, 1, sequence, 5000).await;
+    }
+    assert_eq!(store.delete_records(id(1), Offset(10)).await, Ok(Offset(10)));
+    append(rt, store, 1, 10, 100 << 10).await;
+    store.checkpoint().await.unwrap();
+}
+
+/// Nothing took such a segment out of the log but the next deletion: not retention, for the log start did not
+/// move, and not a stop, after which nobody looks for files.
+#[test]
+fn a_segment_below_the_log_start_goes_by_retention_or_with_a_clean_stop() {
+    for by_retention in [true, false] {
+        let mut bench = Bench::new(76);
+        bench.life(move |rt| async move {
+            let store = fresh(&rt, 1).await;
+            leave_dead_segment(&rt, &store).await;
+            if by_retention {
+                assert_eq!(store.retain(id(1), Offset(11), 0).await, Ok(None), "its start stays");
+                rt.sleep(Duration::from_secs(61)).await;
+            } else {
+                store.close().await.unwrap();
+            }
+        });
+        assert_eq!(bases(&bench), [10, 10], "a log and a sidecar");
+        bench.life(move |rt| async move {
+            let (store, report) = open(&rt).await.unwrap();
+            assert!(report.clean != by_retention && (!report.clean || report.strays == 0));
+            assert_eq!(offsets(&read_all(&store, 1).await.unwrap()), [10]);
+        });
+    }
+}
+
+/// What is dead and active goes with its age, as if records were in it.
+#[test]
+fn an_active_segment_below_the_log_start_goes_with_its_age() {
+    let mut bench = Bench::new(77);
+    bench.life(|rt| async move {
+        let store = fresh(&rt, 1).await;
+        for sequence in 0..10 {
+            append(&rt, &store, 1, sequence, 5000).await;
+        }
+        assert_eq!(store.delete_records(id(1), Offset(10)).await, Ok(Offset(10)));
+        let retention = Retention { age_ms_max: Some(1000), bytes_max: None };
+        store.update_settings(id(1), PartitionSettings { retention, ..settings() }).unwrap();
+        assert_eq!(store.retain(id(1), Offset(10), 1009).await, Ok(None));
+        assert!(store.size_bytes(id(1)).unwrap() > 50_000, "just as old");
+        assert_eq!(store.retain(id(1), Offset(10), 1010).await, Ok(None));
+        assert_eq!(store.size_bytes(id(1)), Some(0));
+        store.close().await.unwrap();
+    });
+    assert_eq!(bases(&bench), Vec::<i64>::new());
+}
+
+/// A round whose first group was such a segment could read nothing of it and ended there, and so did every round
+/// after it.
+#[test]
+fn a_segment_below_the_log_start_does_not_stop_compaction() {
+    let mut bench = Bench::new(78);
+    bench.life(|rt| async move {
+        let store = fresh(&rt, 1).await;
+        let compaction = Some(CompactionSettings::default());
+        store.update_settings(id(1), PartitionSettings { compaction, ..settings() }).unwrap();
+        leave_dead_segment(&rt, &store).await;
+        append(&rt, &store, 1, 11, 100 << 10).await;
+        let pace = Pace { keys_bytes_max: 1 << 20, bytes_per_second_max: u64::MAX };
+        let done = store.compact(id(1), Offset(12), 0, &pace).await.unwrap().unwrap();
+        assert_eq!((done.cleaned_to, done.replaced), (Offset(11), 1));
+        rt.sleep(Duration::from_secs(61)).await;
+    });
+    let mut left = bases(&bench);
+    left.dedup();
+    assert_eq!(left, [10, 11]);
 }

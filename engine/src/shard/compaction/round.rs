@@ -62,6 +62,8 @@ impl Round {
         now_ms: i64,
     ) -> Result<Option<Compacted>, CompactError> {
         let Some(dirt) = self.dirt(high_watermark, now_ms)? else { return Ok(None) };
+        // Segments below the log start are not read, they go.
+        self.inner.move_start(self.id, Offset(0)).await?;
         if !self.settle(dirt.to).await? {
             return Err(CompactError::Abandoned);
         }
