@@ -1,8 +1,10 @@
 //! Timestamps to offsets (ListOffsets): a time index finds the segment and a place in it, then
 //! batches are walked, and the records of the one batch that matters.
 
+use std::cmp::Reverse;
+
 use super::Store;
-use super::read::MOVES_MAX;
+use super::read::{MOVES_MAX, ReadBatches};
 use super::walk::each_batch;
 use crate::batch::BatchView;
 use crate::log::error::ReadError;
@@ -26,22 +28,7 @@ impl Store {
         let Some(mut from) = self.search_start(id, timestamp).await? else { return Ok(None) };
         let log_start = self.log_start(id).ok_or(ReadError::UnknownPartition(id))?;
         from = from.max(log_start);
-        while from < upto {
-            let batches = match self.plan_read(id, from, upto, STEP_BYTES, true) {
-                Ok(plan) => self.inner.read(&plan).await,
-                Err(error) => Err(error),
-            };
-            let batches = match batches {
-                // The log start moved, before the read or under it.
-                Err(ReadError::OutOfRange { log_start, .. }) if from < log_start => {
-                    from = log_start;
-                    continue;
-                }
-                batches => batches?,
-            };
-            if batches.views.is_empty() {
-                return Ok(None);
-            }
+        while let Some(batches) = self.read_on(id, &mut from, upto).await? {
             let found = each_batch(&batches.views, |batch| {
                 let late = batch.max_timestamp() >= timestamp;
                 late.then(|| self.first_at_or_after(&batch, timestamp, log_start)).flatten()
@@ -49,7 +36,6 @@ impl Store {
             if let Some((offset, _)) = found {
                 return Ok(found.filter(|_| offset < upto));
             }
-            from = batches.end;
         }
         Ok(None)
     }
@@ -65,15 +51,11 @@ impl Store {
         id: PartitionId,
         upto: Offset,
     ) -> Result<Option<(Offset, i64)>, ReadError> {
-        let mut candidates = {
-            let slots = self.inner.slots.borrow();
-            let log = &slots.get(&id).ok_or(ReadError::UnknownPartition(id))?.log;
-            let records = log.segments().iter().map(|segment| segment.record);
-            let within = records
-                .filter(|record| record.max_timestamp >= 0 && record.max_timestamp_batch < upto);
-            within.map(|r| (r.max_timestamp, r.max_timestamp_batch)).collect::<Vec<_>>()
-        };
-        candidates.sort_by_key(|(timestamp, batch)| (std::cmp::Reverse(*timestamp), *batch));
+        let (mut candidates, first_end) = self.newest_of_segments(id, upto)?;
+        if let Some(end) = first_end {
+            candidates.extend(self.newest_below(id, end.min(upto)).await?);
+        }
+        candidates.sort_by_key(|(timestamp, batch)| (Reverse(*timestamp), *batch));
         for (timestamp, batch) in candidates {
             let log_start = self.log_start(id).ok_or(ReadError::UnknownPartition(id))?;
             let plan = match self.plan_read(id, batch.max(log_start), upto, 1, true) {
@@ -86,6 +68,78 @@ impl Store {
             });
             if found.is_some() {
                 return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The largest timestamp of each segment, with the batch that has it. Where that batch may be deleted, for
+    /// the log begins within the segment, it is left out, and where the segment ends is said instead.
+    fn newest_of_segments(
+        &self,
+        id: PartitionId,
+        upto: Offset,
+    ) -> Result<(Vec<(i64, Offset)>, Option<Offset>), ReadError> {
+        let slots = self.inner.slots.borrow();
+        let log = &slots.get(&id).ok_or(ReadError::UnknownPartition(id))?.log;
+        let (mut newest, mut first_end) = (Vec::new(), None);
+        let records = log.segments().iter().map(|segment| segment.record);
+        for record in records.filter(|r| r.max_timestamp >= 0 && r.max_timestamp_batch < upto) {
+            if record.max_timestamp_batch < log.log_start() {
+                first_end = Some(record.end_offset);
+            } else {
+                newest.push((record.max_timestamp, record.max_timestamp_batch));
+            }
+        }
+        Ok((newest, first_end))
+    }
+
+    /// The largest timestamp of the records from the log start to `upto`, with the batch that has it.
+    async fn newest_below(
+        &self,
+        id: PartitionId,
+        upto: Offset,
+    ) -> Result<Option<(i64, Offset)>, ReadError> {
+        let log_start = self.log_start(id).ok_or(ReadError::UnknownPartition(id))?;
+        let (mut from, mut newest) = (log_start, None::<(i64, Offset)>);
+        while let Some(batches) = self.read_on(id, &mut from, upto).await? {
+            each_batch(&batches.views, |batch| {
+                let of_batch = match batch.base_offset() < log_start {
+                    true => self.newest_from(&batch, log_start),
+                    false => batch.max_timestamp(),
+                };
+                if of_batch > newest.map_or(-1, |(timestamp, _)| timestamp) {
+                    newest = Some((of_batch, batch.base_offset()));
+                }
+                None::<()>
+            });
+        }
+        Ok(newest)
+    }
+
+    /// Batches from `from` on, which moves past them; nothing at `upto`.
+    async fn read_on(
+        &self,
+        id: PartitionId,
+        from: &mut Offset,
+        upto: Offset,
+    ) -> Result<Option<ReadBatches>, ReadError> {
+        while *from < upto {
+            let batches = match self.plan_read(id, *from, upto, STEP_BYTES, true) {
+                Ok(plan) => self.inner.read(&plan).await,
+                Err(error) => Err(error),
+            };
+            match batches {
+                // The log start moved, before the read or under it.
+                Err(ReadError::OutOfRange { log_start, .. }) if *from < log_start => {
+                    *from = log_start;
+                }
+                Ok(batches) if batches.views.is_empty() => return Ok(None),
+                batches => {
+                    let batches = batches?;
+                    *from = batches.end;
+                    return Ok(Some(batches));
+                }
             }
         }
         Ok(None)
@@ -149,5 +203,18 @@ impl Store {
             }
         }
         None
+    }
+
+    /// The largest timestamp of a batch's records at or past `log_start`, -1 if they have none.
+    fn newest_from(&self, batch: &BatchView<'_>, log_start: Offset) -> i64 {
+        let bytes_max = self.inner.config.limits.decompressed_bytes_max;
+        let Ok(mut records) = batch.records(bytes_max) else { return -1 };
+        let mut newest = -1;
+        while let Some(Ok(record)) = records.next() {
+            if record.offset >= log_start {
+                newest = newest.max(record.timestamp_ms);
+            }
+        }
+        newest
     }
 }

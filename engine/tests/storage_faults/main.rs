@@ -489,6 +489,28 @@ fn a_truncation_holds_after_a_power_cut() {
     }
 }
 
+/// The newest record is deleted, and its segment stays for others: the log seemed to have no timestamps.
+#[test]
+fn the_newest_record_is_one_that_is_there() {
+    let mut bench = Bench::new(18);
+    bench.life(|rt| async move {
+        let store = fresh(&rt, 1).await;
+        for (sequence, timestamp) in [50, 99, 20, 30, 25].into_iter().enumerate() {
+            let (batch, info) = batch(sequence as i32, 2000, timestamp);
+            store.append_when_room(id(1), &batch, &info, 0).await.unwrap();
+        }
+        let end = Offset(5);
+        settle(&rt, &store, 1, Offset(4)).await;
+        for (start, newest) in [(0, (1, 99)), (1, (1, 99)), (2, (3, 30)), (4, (4, 25))] {
+            store.delete_records(id(1), Offset(start)).await.unwrap();
+            let found = store.max_timestamp(id(1), end).await;
+            assert_eq!(found, Ok(Some((Offset(newest.0), newest.1))), "from {start}");
+        }
+        let before = store.max_timestamp(id(1), Offset(4)).await;
+        assert_eq!(before, Ok(None), "nothing lies between the log start and there");
+    });
+}
+
 #[test]
 fn times_and_bounds_are_answered() {
     let mut bench = Bench::new(18);
@@ -509,6 +531,7 @@ fn times_and_bounds_are_answered() {
         store.delete_records(id(1), Offset(40)).await.unwrap();
         let found = store.offset_for_timestamp(id(1), 0, end).await.unwrap();
         assert_eq!(found, Some((Offset(40), 40)));
+        assert_eq!(store.max_timestamp(id(1), end).await, Ok(Some((Offset(99), 99))));
         let refused = store.plan_read(id(1), Offset(39), end, 100, true).unwrap_err();
         assert!(matches!(refused, ReadError::OutOfRange { log_start: Offset(40), .. }));
         let refused = store.plan_read(id(1), Offset(101), end, 100, true).unwrap_err();
