@@ -311,7 +311,7 @@ impl Inner {
             Err(errno) => return Err(errno),
         };
         // Before the deletion counts as settled no power cut may bring the name back.
-        match self.rt.sync_dir(gone).await {
+        match self.sync_dir(gone).await {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(errno) => Err(errno),
         }

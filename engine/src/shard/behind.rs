@@ -291,9 +291,11 @@ impl Inner {
         self.rt.open(path, options).await
     }
 
-    async fn sync_dir(&self, path: &Path) -> Result<(), Errno> {
+    /// Makes the names in a directory durable. A flush that fails is final, whoever asked for it.
+    pub(super) async fn sync_dir(&self, path: &Path) -> Result<(), Errno> {
         let options = OpenOptions { directory: true, ..OpenOptions::default() };
-        self.open_file(path, options).await?.sync_all().await
+        let synced = self.open_file(path, options).await?.sync_all().await.map_err(flush_failure);
+        synced.inspect_err(|errno| self.journal.fence(*errno))
     }
 
     /// Waits for a batch of `len` bytes to have allocated space.

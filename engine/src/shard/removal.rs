@@ -100,7 +100,7 @@ impl Inner {
         }
         for id in dirs {
             // A power cut may bring the names back otherwise, and nobody looks after a clean stop.
-            let synced = self.rt.sync_dir(&partition_dir(&self.data_dir, id)).await;
+            let synced = self.sync_dir(&partition_dir(&self.data_dir, id)).await;
             if let Err(errno) = synced
                 && errno != Errno::ENOENT
             {

@@ -13,7 +13,7 @@ use super::walk::BatchHeader;
 use crate::batch::{BatchView, HEADER_BYTES};
 use crate::journal::entry::SegmentName;
 use crate::journal::format::BLOCK_BYTES;
-use crate::journal::io::{read_full, write_bytes};
+use crate::journal::io::{flush_failure, is_lack, read_full, write_bytes};
 use crate::log::error::ReadError;
 use crate::log::segment::SegmentRecord;
 use crate::log::sidecar::{IndexEntry, PAGE_BYTES, SegmentIdentity, SideTable};
@@ -158,8 +158,16 @@ impl Inner {
     ) -> Result<(), Errno> {
         let pages = table.encode_pages(&SegmentIdentity { partition: id, segment }, 0, 0);
         let side = self.open_part(id, segment, Part::Side).await?;
-        write_bytes(&self.rt, &side, &pages, 0).await?;
-        side.sync_data().await?;
+        let written = async {
+            write_bytes(&self.rt, &side, &pages, 0).await?;
+            side.sync_data().await.map_err(flush_failure)
+        };
+        if let Err(errno) = written.await {
+            if !is_lack(errno) {
+                self.journal.fence(errno);
+            }
+            return Err(errno);
+        }
         let mut slots = self.slots.borrow_mut();
         if let Some(found) = slots.get_mut(&id).and_then(|slot| slot.log.segment_mut(segment)) {
             found.record.sidecar_pages = (pages.len() / PAGE_BYTES) as u32;

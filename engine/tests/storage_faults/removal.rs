@@ -309,3 +309,40 @@ fn a_segment_below_the_log_start_does_not_stop_compaction() {
     left.dedup();
     assert_eq!(left, [10, 11]);
 }
+
+/// The flush that makes a removal durable fails, or that of a sidecar which was written anew: it was asked for
+/// once more later, had nothing to do then, and proved nothing.
+#[test]
+fn a_failed_flush_is_final_beside_the_log_too() {
+    for what in ["a deletion", "a clean stop", "a sidecar"] {
+        let mut bench = Bench::new(79);
+        bench.life(|rt| async move {
+            let store = fresh(&rt, 1).await;
+            for sequence in 0..60 {
+                append(&rt, &store, 1, sequence, 5000).await;
+            }
+            store.close().await.unwrap();
+        });
+        for side in bench.files(".side") {
+            bench.world.flip_bit(bench.node, &side, 120, 0);
+        }
+        bench.world.add_rule(Rule::new(OpKind::Sync, Fault::Fail(Errno::EIO)).path("/topics"));
+        bench.life(move |rt| async move {
+            let (store, _) = open(&rt).await.unwrap();
+            match what {
+                "a deletion" => {
+                    store.delete_partition(id(1)).await.expect_err("its name may come back");
+                }
+                "a clean stop" => {
+                    store.delete_records(id(1), Offset(40)).await.unwrap();
+                    store.close().await.expect_err("names may come back");
+                }
+                _ => {
+                    let found = store.offset_for_timestamp(id(1), 10, Offset(60)).await;
+                    found.expect_err("it is not durable");
+                }
+            }
+            assert_eq!(store.fenced(), Some(Errno::EIO), "{what}");
+        });
+    }
+}
