@@ -56,13 +56,17 @@ impl Inner {
             aborted: Vec::new(),
             diverging: None,
         };
+        // Whatever the epochs say: what a client would truncate to is not here either.
+        if call.from < log_start {
+            return Err(PartitionError::OffsetOutOfRange);
+        }
         if let Some(epoch) = call.last_fetched_epoch {
             fetched.diverging = self.divergence(call.id, epoch, call.from)?;
             if fetched.diverging.is_some() {
                 return Ok((fetched, None));
             }
         }
-        if call.from < log_start || call.from > log_end {
+        if call.from > log_end {
             return Err(PartitionError::OffsetOutOfRange);
         }
         let bound = readable_end(leader, call.isolation);

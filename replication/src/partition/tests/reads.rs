@@ -82,6 +82,27 @@ fn clients_of_another_epoch_are_told_so() {
     });
 }
 
+/// Apache Kafka answers so as well: what the epochs part at cannot be told from what was deleted.
+#[test]
+fn below_the_log_start_is_out_of_range_whatever_the_epochs_say() {
+    run(13, async |rt| {
+        let (mut broker, id) = with_records(&rt).await;
+        for _life in 0..2 {
+            broker.stop().await;
+            broker = Broker::start(&rt).await;
+        }
+        broker.append(id, "e").await.unwrap();
+        let call = DeleteRecordsCall { id, before: Some(Offset(3)) };
+        broker.service.call(PartitionRequest::DeleteRecords(call)).await;
+        // Epoch 1 wrote nothing: a client that has records of it parted from this log at the end of epoch 0.
+        let of =
+            |from| FetchCall { last_fetched_epoch: Some(LeaderEpoch(1)), ..fetching(id, from) };
+        assert_eq!(broker.fetch(of(2)).await.unwrap_err(), PartitionError::OffsetOutOfRange);
+        let parted = broker.fetch(of(3)).await.unwrap().diverging.unwrap();
+        assert_eq!((parted.leader_epoch, parted.end_offset), (LeaderEpoch(0), Offset(4)));
+    });
+}
+
 #[test]
 fn offsets_by_every_kind_of_question() {
     run(14, async |rt| {
