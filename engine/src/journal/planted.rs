@@ -33,31 +33,28 @@ pub struct Planted {
     pub early_tombstone: bool,
 }
 
-const ACK_BEFORE_SUBMIT: &str = "ack-before-submit";
-const MISSING_FLUSH: &str = "missing-flush";
-const UNJOURNALED_START: &str = "unjournaled-start";
-const UNSYNCED_SWAP: &str = "unsynced-swap";
-const DOUBLE_OWNER: &str = "double-owner";
-const UNRELEASED_OWNER: &str = "unreleased-owner";
-const ACK_COMMIT_BEFORE_APPEND: &str = "ack-commit-before-append";
-const STUCK_REBALANCE: &str = "stuck-rebalance";
-const DROP_NEWEST: &str = "drop-newest";
-const EARLY_TOMBSTONE: &str = "early-tombstone";
+/// Where a bug is switched on.
+type Switch = fn(&mut Planted) -> &mut bool;
+
+/// Every bug by its name.
+const SWITCHES: [(&str, Switch); 10] = [
+    ("ack-before-submit", |planted| &mut planted.ack_before_submit),
+    ("missing-flush", |planted| &mut planted.missing_flush),
+    ("unjournaled-start", |planted| &mut planted.unjournaled_start),
+    ("unsynced-swap", |planted| &mut planted.unsynced_swap),
+    ("double-owner", |planted| &mut planted.double_owner),
+    ("unreleased-owner", |planted| &mut planted.unreleased_owner),
+    ("ack-commit-before-append", |planted| &mut planted.ack_commit_before_append),
+    ("stuck-rebalance", |planted| &mut planted.stuck_rebalance),
+    ("drop-newest", |planted| &mut planted.drop_newest),
+    ("early-tombstone", |planted| &mut planted.early_tombstone),
+];
 
 impl Planted {
-    /// The bugs by name.
-    pub const NAMES: [&str; 10] = [
-        ACK_BEFORE_SUBMIT,
-        MISSING_FLUSH,
-        UNJOURNALED_START,
-        UNSYNCED_SWAP,
-        DOUBLE_OWNER,
-        UNRELEASED_OWNER,
-        ACK_COMMIT_BEFORE_APPEND,
-        STUCK_REBALANCE,
-        DROP_NEWEST,
-        EARLY_TOMBSTONE,
-    ];
+    /// The names of the bugs that there are.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        SWITCHES.iter().map(|(name, _)| *name)
+    }
 
     /// Whether any bug is planted.
     #[must_use]
@@ -69,26 +66,16 @@ impl Planted {
 impl fmt::Display for Planted {
     /// The names of what is planted, with commas; `nothing` without any.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = [
-            (self.ack_before_submit, ACK_BEFORE_SUBMIT),
-            (self.missing_flush, MISSING_FLUSH),
-            (self.unjournaled_start, UNJOURNALED_START),
-            (self.unsynced_swap, UNSYNCED_SWAP),
-            (self.double_owner, DOUBLE_OWNER),
-            (self.unreleased_owner, UNRELEASED_OWNER),
-            (self.ack_commit_before_append, ACK_COMMIT_BEFORE_APPEND),
-            (self.stuck_rebalance, STUCK_REBALANCE),
-            (self.drop_newest, DROP_NEWEST),
-            (self.early_tombstone, EARLY_TOMBSTONE),
-        ];
-        let names: Vec<&str> = named.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+        let mut planted = *self;
+        let on = SWITCHES.iter().filter(|(_, switch)| *switch(&mut planted));
+        let names: Vec<&str> = on.map(|(name, _)| *name).collect();
         f.write_str(if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }.as_str())
     }
 }
 
 /// No bug has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no bug is named `{0}`; there are {list}", list = Planted::NAMES.join(" and "))]
+#[error("no bug is named `{0}`; there are {list}", list = Planted::names().collect::<Vec<_>>().join(" and "))]
 pub struct UnknownBug(pub String);
 
 impl FromStr for Planted {
@@ -96,21 +83,11 @@ impl FromStr for Planted {
 
     /// One bug, by its name.
     fn from_str(name: &str) -> Result<Self, UnknownBug> {
-        match name {
-            ACK_BEFORE_SUBMIT => Ok(Self { ack_before_submit: true, ..Self::default() }),
-            MISSING_FLUSH => Ok(Self { missing_flush: true, ..Self::default() }),
-            UNJOURNALED_START => Ok(Self { unjournaled_start: true, ..Self::default() }),
-            UNSYNCED_SWAP => Ok(Self { unsynced_swap: true, ..Self::default() }),
-            DOUBLE_OWNER => Ok(Self { double_owner: true, ..Self::default() }),
-            UNRELEASED_OWNER => Ok(Self { unreleased_owner: true, ..Self::default() }),
-            ACK_COMMIT_BEFORE_APPEND => {
-                Ok(Self { ack_commit_before_append: true, ..Self::default() })
-            }
-            STUCK_REBALANCE => Ok(Self { stuck_rebalance: true, ..Self::default() }),
-            DROP_NEWEST => Ok(Self { drop_newest: true, ..Self::default() }),
-            EARLY_TOMBSTONE => Ok(Self { early_tombstone: true, ..Self::default() }),
-            _ => Err(UnknownBug(name.to_owned())),
-        }
+        let known = SWITCHES.iter().find(|(known, _)| *known == name);
+        let (_, switch) = known.ok_or_else(|| UnknownBug(name.to_owned()))?;
+        let mut planted = Self::default();
+        *switch(&mut planted) = true;
+        Ok(planted)
     }
 }
 
@@ -120,7 +97,7 @@ mod tests {
 
     #[test]
     fn every_name_plants_the_bug_that_it_names() {
-        for name in Planted::NAMES {
+        for name in Planted::names() {
             let planted: Planted = name.parse().unwrap();
             assert!(planted.any());
             assert_eq!(planted.to_string(), name);
@@ -131,7 +108,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_with_those_there_are() {
         let error = "ack-before-submitt".parse::<Planted>().unwrap_err().to_string();
-        assert!(Planted::NAMES.iter().all(|name| error.contains(name)), "{error}");
+        assert!(Planted::names().all(|name| error.contains(name)), "{error}");
         assert!(!Planted::default().any());
     }
 }
