@@ -1,8 +1,10 @@
 //! More busy partitions than there is memory for all that they could keep.
 
+use engine::log::compaction::dirt::CompactionSettings;
 use engine::rt::Errno;
 use engine::rt::sim::{Effect as Fault, NodeOptions, OpKind, Rule};
-use engine::shard::{Fate, StoreConfig};
+use engine::shard::{CompactError, Fate, Pace, PartitionSettings, StoreConfig};
+use engine::types::Offset;
 use tuning::limits::Limits;
 
 use super::bench::*;
@@ -108,4 +110,30 @@ fn a_journal_that_finds_no_descriptor_waits_for_one() {
         assert_eq!(store.fenced(), None);
         store.close().await.unwrap();
     });
+}
+
+/// A round that could open no file for its new segment fenced the shard.
+#[test]
+fn a_round_of_compaction_that_finds_no_descriptor_comes_again() {
+    let mut bench = Bench::new(11);
+    let refused = Rule::new(OpKind::Open, Fault::Fail(Errno::EMFILE)).path("-1-1.");
+    bench.world.add_rule(Rule { times: 42, ..refused });
+    bench.life(|rt| async move {
+        let store = fresh(&rt, 1).await;
+        let compaction = Some(CompactionSettings::default());
+        store.update_settings(id(1), PartitionSettings { compaction, ..settings() }).unwrap();
+        for sequence in 0..20 {
+            append(&rt, &store, 1, sequence, 20 << 10).await;
+        }
+        let pace = Pace { keys_bytes_max: 1 << 20, bytes_per_second_max: u64::MAX };
+        for _refused in 0..2 {
+            let done = store.compact(id(1), Offset(20), 0, &pace).await;
+            assert_eq!(done, Err(CompactError::NoDescriptor));
+            assert_eq!(store.fenced(), None);
+        }
+        let done = store.compact(id(1), Offset(20), 0, &pace).await.unwrap().unwrap();
+        assert!(done.replaced > 1, "{done:?}");
+        store.close().await.unwrap();
+    });
+    assert!(bench.files("-1-1.log").len() > 0);
 }

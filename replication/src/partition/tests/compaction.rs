@@ -79,6 +79,36 @@ fn the_last_value_of_a_key_stays_where_it_is() {
     });
 }
 
+/// The dirtiest partition has a batch that cannot be read. No other one was cleaned until the next look at it.
+#[test]
+fn a_partition_that_cannot_be_cleaned_holds_up_no_other() {
+    run(75, async |rt| {
+        let limits = Limits { decompressed_bytes_max: 1 << 20, ..Limits::DEFAULT };
+        let broker = Broker::start_with(&rt, limits).await;
+        let now = rt.wall_ms();
+        let policy = [SMALL, ("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0")];
+        let ids = [broker.create("broken", &policy).await, broker.create("whole", &policy).await];
+        // A part of this one is clean, so the other one is dirtier.
+        fill(&broker, ids[1], now).await;
+        fill(&broker, ids[1], now).await;
+        rt.sleep(A_ROUND).await;
+        for id in ids {
+            let records = [("a", Some("1")), ("a", Some("2"))];
+            broker.send(id, &keyed(&records, now), Acks::All, 10_000).await.unwrap();
+        }
+        let large = "x".repeat(2 << 20);
+        let mut builder = BatchBuilder::new(Codec::Zstd);
+        let (key, value) = (Some(&b"a"[..]), Some(large.as_bytes()));
+        builder.push(&NewRecord { timestamp_ms: now, key, value, headers: &[] });
+        broker.send(ids[0], &builder.build(), Acks::All, 10_000).await.unwrap();
+        for id in ids {
+            fill(&broker, id, now).await;
+        }
+        rt.sleep(A_ROUND).await;
+        assert_eq!(log(&broker, ids[1]).await, rows(&[(23, "a")]));
+    });
+}
+
 #[test]
 fn a_deletion_stays_for_delete_retention_ms() {
     run(72, async |rt| {
