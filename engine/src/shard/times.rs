@@ -11,6 +11,9 @@ use crate::log::error::ReadError;
 use crate::rt::Errno;
 use crate::types::{Offset, PartitionId};
 
+/// A timestamp, and the base offset of a batch that has it.
+type Newest = (i64, Offset);
+
 /// Bytes looked at per step of a search.
 const STEP_BYTES: u32 = 128 << 10;
 
@@ -79,7 +82,7 @@ impl Store {
         &self,
         id: PartitionId,
         upto: Offset,
-    ) -> Result<(Vec<(i64, Offset)>, Option<Offset>), ReadError> {
+    ) -> Result<(Vec<Newest>, Option<Offset>), ReadError> {
         let slots = self.inner.slots.borrow();
         let log = &slots.get(&id).ok_or(ReadError::UnknownPartition(id))?.log;
         let (mut newest, mut first_end) = (Vec::new(), None);
@@ -99,9 +102,9 @@ impl Store {
         &self,
         id: PartitionId,
         upto: Offset,
-    ) -> Result<Option<(i64, Offset)>, ReadError> {
+    ) -> Result<Option<Newest>, ReadError> {
         let log_start = self.log_start(id).ok_or(ReadError::UnknownPartition(id))?;
-        let (mut from, mut newest) = (log_start, None::<(i64, Offset)>);
+        let (mut from, mut newest) = (log_start, None::<Newest>);
         while let Some(batches) = self.read_on(id, &mut from, upto).await? {
             each_batch(&batches.views, |batch| {
                 let of_batch = match batch.base_offset() < log_start {

@@ -3,7 +3,7 @@
 use engine::log::compaction::dirt::CompactionSettings;
 use engine::rt::Errno;
 use engine::rt::sim::{Effect as Fault, NodeOptions, OpKind, Rule};
-use engine::shard::{CompactError, Fate, Pace, PartitionSettings, StoreConfig};
+use engine::shard::{AppendError, CompactError, Fate, Pace, PartitionSettings, StoreConfig};
 use engine::types::Offset;
 use tuning::limits::Limits;
 
@@ -136,4 +136,26 @@ fn a_round_of_compaction_that_finds_no_descriptor_comes_again() {
         store.close().await.unwrap();
     });
     assert!(bench.files("-1-1.log").len() > 0);
+}
+
+/// Memory that others hold (answers that consumers do not read) makes an append wait for it. A node
+/// whose consumers read nothing found that the append ended the process instead: what it asked of
+/// write-behind met its own borrow of the partitions.
+#[test]
+fn an_append_waits_for_memory_that_others_hold() {
+    Bench::new(12).life(|rt| async move {
+        let store = fresh(&rt, 1).await;
+        // Enough to need a file: from here on there is space on the disk, and memory is what lacks.
+        append(&rt, &store, 1, 0, 5_000).await;
+        let mut hog = Vec::new();
+        while let Ok(buffer) = rt.arena().alloc(4096) {
+            hog.push(buffer);
+        }
+        let (bytes, info) = batch(1, 30_000, 0);
+        let refused = store.append(id(1), &bytes, &info, rt.wall_ms());
+        assert_eq!(refused.map(|done| done.base_offset), Err(AppendError::NoRoomYet));
+        drop(hog);
+        let done = store.append_when_room(id(1), &bytes, &info, rt.wall_ms()).await.unwrap();
+        assert_eq!(done.base_offset, Offset(1));
+    });
 }

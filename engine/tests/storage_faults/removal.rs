@@ -8,7 +8,7 @@ use engine::log::retention::Retention;
 use engine::rt::Errno;
 use engine::rt::sim::{Effect as Fault, OpKind, Rule};
 use engine::shard::{Effect, Pace, PartitionSettings, Store};
-use engine::types::Offset;
+use engine::types::{LeaderEpoch, Offset};
 
 use crate::bench::*;
 
@@ -345,4 +345,69 @@ fn a_failed_flush_is_final_beside_the_log_too() {
             assert_eq!(store.fenced(), Some(Errno::EIO), "{what}");
         });
     }
+}
+
+/// The directory of a topic goes with its last partition that has files. Another one was about to make
+/// its first, met ENOENT, and once fenced the journal of the shard.
+#[test]
+fn a_deletion_beside_a_first_block_fences_nothing() {
+    let mut bad = Vec::new();
+    for seed in 0..200 {
+        let mut bench = Bench::new(5000 + seed);
+        let fenced = bench.life(move |rt| async move {
+            let store = fresh(&rt, 1).await;
+            let other = engine::types::PartitionId {
+                topic: id(1).topic,
+                index: engine::types::PartitionIndex(1),
+            };
+            let ticket = store.create_partition(other, settings(), LeaderEpoch(0)).unwrap();
+            store.durable(ticket).await.unwrap();
+            append(&rt, &store, 1, 0, 9000).await;
+            rt.sleep(Duration::from_millis(20)).await;
+            let appending = {
+                let (store, rt) = (store.clone(), rt.clone());
+                async move {
+                    let (bytes, info) = batch(0, 9000, 0);
+                    store.append_when_room(other, &bytes, &info, rt.wall_ms()).await.map(|_| ())
+                }
+            };
+            let handle = rt.spawn(engine::rt::Group::Produce, appending);
+            rt.sleep(Duration::from_micros(seed % 1000)).await;
+            store.delete_partition(id(1)).await.unwrap();
+            let _ = handle.await;
+            rt.sleep(Duration::from_secs(1)).await;
+            store.fenced()
+        });
+        if fenced.is_some() {
+            bad.push((seed, fenced));
+        }
+    }
+    assert!(bad.is_empty());
+}
+
+/// Write-behind on its way once made the files of a deleted partition again.
+#[test]
+fn a_deletion_during_write_behind_leaves_nothing() {
+    let mut bad = Vec::new();
+    for seed in 0..200 {
+        let mut bench = Bench::new(1000 + seed);
+        let fenced = bench.life(move |rt| async move {
+            let store = fresh(&rt, 1).await;
+            create(&store, 2).await;
+            for sequence in 0..3 {
+                let (bytes, info) = batch(sequence, 9000, 0);
+                let done = store.append_when_room(id(1), &bytes, &info, rt.wall_ms()).await;
+                done.unwrap();
+            }
+            rt.sleep(Duration::from_micros(seed % 500)).await;
+            store.delete_partition(id(1)).await.unwrap();
+            rt.sleep(Duration::from_secs(1)).await;
+            store.fenced()
+        });
+        let left = bench.files(&id(1).topic.to_string());
+        if fenced.is_some() || !left.is_empty() {
+            bad.push((seed, fenced, left.len()));
+        }
+    }
+    assert!(bad.is_empty());
 }
