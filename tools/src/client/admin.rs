@@ -2,7 +2,9 @@
 
 use net::wire::errors::ErrorCode;
 use net::wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use net::wire::messages::create_topics_response::CreatableTopicResult;
 use net::wire::messages::delete_topics_request::DeleteTopicState;
+use net::wire::messages::delete_topics_response::DeletableTopicResult;
 use net::wire::messages::describe_configs_request::DescribeConfigsResource;
 use net::wire::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
@@ -13,6 +15,7 @@ use net::wire::messages::{
     IncrementalAlterConfigsResponse,
 };
 
+use super::connection::Reply;
 use super::{ClientError, Cluster, Result};
 
 /// Kafka's number of the resource type TOPIC.
@@ -42,6 +45,9 @@ pub(crate) struct TopicResult {
     /// Why it was refused.
     pub(crate) outcome: Result<()>,
 }
+
+/// The name of a topic that was to be deleted, and what became of it.
+pub(crate) type Deletion = (String, Result<()>);
 
 /// One config of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,52 +86,47 @@ impl Cluster {
         self.at_controller(|cluster| {
             let reply = cluster.call_controller(&request)?;
             let answer: CreateTopicsResponse<'_> = reply.message()?;
-            let results = answer.topics.iter().map(|topic| {
-                let message = topic.error_message.as_deref();
-                let outcome = ClientError::check(topic.error_code, message, || {
-                    format!("topic {}", topic.name)
-                });
-                let name = topic.name.clone().into_owned();
-                let (partitions, replicas) = (topic.num_partitions, topic.replication_factor);
-                TopicResult { name, partitions, replicas, outcome }
-            });
-            refused_as_a_whole(results.collect(), |result: &TopicResult| &result.outcome)
+            let mut results: Vec<TopicResult> = answer.topics.iter().map(created).collect();
+            for NewTopic { name, .. } in topics {
+                if results.iter().all(|result| result.name != *name) {
+                    let outcome = Err(reply.omits(format!("topic {name}")));
+                    let name = name.clone();
+                    results.push(TopicResult { name, partitions: -1, replicas: -1, outcome });
+                }
+            }
+            refused_as_a_whole(results, |result: &TopicResult| &result.outcome)
         })
     }
 
     /// Deletes topics by name.
-    pub(crate) fn delete_topics(&mut self, names: &[String]) -> Result<Vec<(String, Result<()>)>> {
-        let request = DeleteTopicsRequest {
-            topics: names
-                .iter()
-                .map(|name| DeleteTopicState { name: Some(name), ..Default::default() })
-                .collect(),
-            topic_names: Vec::new(),
-            timeout_ms: self.timeout_ms(),
-        };
-        let old = DeleteTopicsRequest {
-            topics: Vec::new(),
-            topic_names: names.iter().map(String::as_str).collect(),
-            timeout_ms: self.timeout_ms(),
-        };
+    pub(crate) fn delete_topics(&mut self, names: &[String]) -> Result<Vec<Deletion>> {
         self.at_controller(|cluster| {
-            let reply = match cluster.call_controller(&request) {
-                Err(ClientError::TooOld(_)) => cluster.call_controller(&old)?,
-                other => other?,
-            };
+            let reply = cluster.ask_to_delete(names)?;
             let answer: DeleteTopicsResponse<'_> = reply.message()?;
-            let results = answer.responses.iter().map(|topic| {
-                let name = topic.name.as_deref().unwrap_or_default().to_owned();
-                let message = topic.error_message.as_deref();
-                let outcome = if topic.error_code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0 {
-                    Err(ClientError::NoTopic(name.clone()))
-                } else {
-                    ClientError::check(topic.error_code, message, || format!("topic {name}"))
-                };
-                (name, outcome)
-            });
-            refused_as_a_whole(results.collect(), |result: &(String, Result<()>)| &result.1)
+            let mut results: Vec<Deletion> = answer.responses.iter().map(deleted).collect();
+            for name in names {
+                if results.iter().all(|(told, _)| told != name) {
+                    results.push((name.clone(), Err(reply.omits(format!("topic {name}")))));
+                }
+            }
+            refused_as_a_whole(results, |(_, outcome)| outcome)
         })
+    }
+
+    /// Old brokers take the names in another place.
+    fn ask_to_delete(&mut self, names: &[String]) -> Result<Reply> {
+        let timeout_ms = self.timeout_ms();
+        let topic = |name| DeleteTopicState { name: Some(name), ..Default::default() };
+        let topics = names.iter().map(String::as_str).map(topic).collect();
+        let request = DeleteTopicsRequest { topics, timeout_ms, ..Default::default() };
+        match self.call_controller(&request) {
+            Err(ClientError::TooOld(_)) => {
+                let topic_names = names.iter().map(String::as_str).collect();
+                let old = DeleteTopicsRequest { topic_names, timeout_ms, ..Default::default() };
+                self.call_controller(&old)
+            }
+            other => other,
+        }
     }
 
     /// All configs of a topic, by name.
@@ -170,11 +171,9 @@ impl Cluster {
         self.at_controller(|cluster| {
             let reply = cluster.call_controller(&request)?;
             let answer: IncrementalAlterConfigsResponse<'_> = reply.message()?;
-            for result in &answer.responses {
-                let message = result.error_message.as_deref();
-                ClientError::check(result.error_code, message, || format!("configs of {name}"))?;
-            }
-            Ok(())
+            let doing = || format!("configs of {name}");
+            let result = answer.responses.first().ok_or_else(|| reply.omits(doing()))?;
+            ClientError::check(result.error_code, result.error_message.as_deref(), doing)
         })
     }
 
@@ -194,6 +193,27 @@ fn refused_as_a_whole<R>(results: Vec<R>, outcome: impl Fn(&R) -> &Result<()>) -
         return Err(ClientError::Refused { doing, code, message: None });
     }
     Ok(results)
+}
+
+fn created(topic: &CreatableTopicResult<'_>) -> TopicResult {
+    let doing = || format!("topic {}", topic.name);
+    TopicResult {
+        name: topic.name.clone().into_owned(),
+        partitions: topic.num_partitions,
+        replicas: topic.replication_factor,
+        outcome: ClientError::check(topic.error_code, topic.error_message.as_deref(), doing),
+    }
+}
+
+fn deleted(topic: &DeletableTopicResult<'_>) -> Deletion {
+    let name = topic.name.as_deref().unwrap_or_default().to_owned();
+    let message = topic.error_message.as_deref();
+    let outcome = if topic.error_code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0 {
+        Err(ClientError::NoTopic(name.clone()))
+    } else {
+        ClientError::check(topic.error_code, message, || format!("topic {name}"))
+    };
+    (name, outcome)
 }
 
 fn creatable(topic: &NewTopic) -> CreatableTopic<'_> {

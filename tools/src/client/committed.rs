@@ -77,7 +77,13 @@ impl Cluster {
                 topic.partitions.iter().map(row)
             });
             let rows = rows.map(|(topic, one)| (topic, one.partition_index, one.error_code));
-            outcomes(consumer_group, rows)
+            let mut outcomes = outcomes(consumer_group, rows)?;
+            for (topic, partitions) in offsets {
+                outcomes.extend(omitted(&outcomes, topic, partitions.keys(), |partition| {
+                    Err(reply.omits(doing(consumer_group, topic, partition)))
+                }));
+            }
+            Ok(outcomes)
         })
     }
 
@@ -89,8 +95,8 @@ impl Cluster {
         partitions: &[i32],
     ) -> Result<Vec<Outcome>> {
         let partition = |index: &i32| OffsetDeleteRequestPartition { partition_index: *index };
-        let partitions = partitions.iter().map(partition).collect();
-        let topics = vec![OffsetDeleteRequestTopic { name: topic, partitions }];
+        let asked = partitions.iter().map(partition).collect();
+        let topics = vec![OffsetDeleteRequestTopic { name: topic, partitions: asked }];
         let request = OffsetDeleteRequest { group_id: consumer_group, topics };
         self.at_coordinator(consumer_group, |cluster, node| {
             let reply = cluster.call(node, i16::MAX, &request)?;
@@ -101,7 +107,11 @@ impl Cluster {
                 topic.partitions.iter().map(row)
             });
             let rows = rows.map(|(topic, one)| (topic, one.partition_index, one.error_code));
-            outcomes(consumer_group, rows)
+            let mut outcomes = outcomes(consumer_group, rows)?;
+            outcomes.extend(omitted(&outcomes, topic, partitions, |partition| {
+                Err(reply.omits(doing(consumer_group, topic, partition)))
+            }));
+            Ok(outcomes)
         })
     }
 }
@@ -169,6 +179,19 @@ fn outcomes<'a>(
         }
     }
     Ok(outcomes)
+}
+
+/// What `outcome` says of each partition that was asked for and is not among these outcomes.
+fn omitted<'a>(
+    outcomes: &[Outcome],
+    topic: &str,
+    asked: impl IntoIterator<Item = &'a i32>,
+    outcome: impl Fn(i32) -> Result<()>,
+) -> Vec<Outcome> {
+    let is_told =
+        |index| outcomes.iter().any(|(told, partition, _)| told == topic && *partition == index);
+    let untold = asked.into_iter().copied().filter(|index| !is_told(*index));
+    untold.map(|index| (topic.to_owned(), index, outcome(index))).collect()
 }
 
 fn is_about_the_coordinator(code: ErrorCode) -> bool {

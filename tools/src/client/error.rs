@@ -38,6 +38,14 @@ pub(crate) enum ClientError {
         /// What was wrong.
         cause: DecodeError,
     },
+    /// The broker answered, but not everything that was asked.
+    #[error("{address} answered, but said nothing of {what}")]
+    Omitted {
+        /// `host:port`.
+        address: String,
+        /// What was asked, for people.
+        what: String,
+    },
     /// The broker and this client share no version of an API.
     #[error(
         "{address} does not offer {api} in a version that this client speaks ({ours}; it offers {theirs})"
@@ -144,6 +152,11 @@ impl ClientError {
             Self::NoCommonVersion { .. } => {
                 Some("this client needs a broker of Kafka 2.1 level or newer".to_owned())
             }
+            Self::Omitted { .. } => Some(
+                "Kafka's protocol wants a word on each thing that was asked: the broker's version or \
+                 its log may tell why there is none, and --brokers asks another"
+                    .to_owned(),
+            ),
             Self::Refused { code, .. } => advice_for(*code),
             _ => None,
         }

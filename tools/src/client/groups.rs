@@ -218,10 +218,9 @@ impl Cluster {
         self.at_coordinator(name, |cluster, node| {
             let reply = cluster.call(node, i16::MAX, &request)?;
             let answer: DeleteGroupsResponse<'_> = reply.message()?;
-            for result in &answer.results {
-                check_group(result.error_code, result.error_message.as_deref(), name)?;
-            }
-            Ok(())
+            let result = answer.results.first();
+            let result = result.ok_or_else(|| reply.omits(format!("group {name}")))?;
+            check_group(result.error_code, result.error_message.as_deref(), name)
         })
     }
 }

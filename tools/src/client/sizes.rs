@@ -23,11 +23,10 @@ impl Cluster {
         self.retry_on(&[], |cluster| {
             let reply = cluster.call_controller(&request)?;
             let answer: CreatePartitionsResponse<'_> = reply.message()?;
-            for result in &answer.results {
-                let message = result.error_message.as_deref();
-                ClientError::check(result.error_code, message, || format!("topic {name}"))?;
-            }
-            Ok(())
+            let result = answer.results.first();
+            let result = result.ok_or_else(|| reply.omits(format!("topic {name}")))?;
+            let message = result.error_message.as_deref();
+            ClientError::check(result.error_code, message, || format!("topic {name}"))
         })
     }
 
@@ -42,11 +41,10 @@ impl Cluster {
             let leader = cluster.leader(name, index)?;
             let reply = cluster.call(leader, i16::MAX, &request)?;
             let answer: DeleteRecordsResponse<'_> = reply.message()?;
+            let doing = || format!("records of {name}-{index}");
             let mut rows = answer.topics.iter().flat_map(|topic| &topic.partitions);
-            let row = rows
-                .next()
-                .ok_or_else(|| ClientError::NoLeader(format!("no answer for {name}-{index}")))?;
-            ClientError::check(row.error_code, None, || format!("records of {name}-{index}"))?;
+            let row = rows.next().ok_or_else(|| reply.omits(doing()))?;
+            ClientError::check(row.error_code, None, doing)?;
             Ok(row.low_watermark)
         })
     }

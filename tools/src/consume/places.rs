@@ -36,6 +36,7 @@ pub(crate) fn resolve(
         Some(ms) => cluster.offsets(topic, partitions, At::Time(ms))?,
         None => BTreeMap::new(),
     };
+    // Each partition that was asked for has its offsets: an answer without one was an error.
     let offset = |index: &i32| {
         let (start, end) = (starts[index], ends[index]);
         // No record is as young as the time asked for: what comes next is.

@@ -6,12 +6,8 @@ use std::time::Duration;
 use net::wire::errors::ErrorCode;
 
 use super::broker::Broker;
-use super::{ClientError, Cluster, Options, cluster};
+use super::{ClientError, Cluster, Options, cluster, times};
 use crate::client::{Assignment, Offsets};
-
-fn times(broker: &Broker, api: &str) -> usize {
-    broker.versions().iter().filter(|(name, _)| *name == api).count()
-}
 
 /// `t` 0 at 5, `t` 1 at 6.
 fn two_offsets() -> Offsets {
@@ -91,6 +87,16 @@ fn a_refused_partition_is_an_outcome_of_its_own_with_advice() {
         assert!(advice.contains("stop the consumers"), "{advice}");
     }
     assert_eq!(times(&broker, "OffsetCommit"), 1);
+}
+
+#[test]
+fn a_commit_that_the_answer_leaves_out_is_a_failure() {
+    let broker = Broker::start_with_groups(&[], &[]);
+    let offsets = Offsets::from([("t".to_owned(), BTreeMap::from([(0, 5), (2, 6)]))]);
+    let outcomes = cluster(&broker).commit_offsets("g", &offsets).unwrap();
+    let failed: Vec<_> = outcomes.iter().filter(|(.., outcome)| outcome.is_err()).collect();
+    let [(topic, 2, Err(error))] = failed[..] else { panic!("{failed:?}") };
+    assert!(topic == "t" && error.to_string().contains("said nothing of"), "{error}");
 }
 
 #[test]
