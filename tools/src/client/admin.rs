@@ -173,7 +173,7 @@ impl Cluster {
             let answer: IncrementalAlterConfigsResponse<'_> = reply.message()?;
             let doing = || format!("configs of {name}");
             let result = answer.responses.first().ok_or_else(|| reply.omits(doing()))?;
-            ClientError::check(result.error_code, result.error_message.as_deref(), doing)
+            check_topic(result.error_code, result.error_message.as_deref(), name, doing)
         })
     }
 
@@ -208,12 +208,22 @@ fn created(topic: &CreatableTopicResult<'_>) -> TopicResult {
 fn deleted(topic: &DeletableTopicResult<'_>) -> Deletion {
     let name = topic.name.as_deref().unwrap_or_default().to_owned();
     let message = topic.error_message.as_deref();
-    let outcome = if topic.error_code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0 {
-        Err(ClientError::NoTopic(name.clone()))
-    } else {
-        ClientError::check(topic.error_code, message, || format!("topic {name}"))
-    };
+    let outcome = check_topic(topic.error_code, message, &name, || format!("topic {name}"));
     (name, outcome)
+}
+
+/// A refusal of the controller, if `code` is an error. It knows all topics, so one that it does not
+/// know is no matter of waiting, as it may be with a broker that learns of topics a little later.
+pub(super) fn check_topic(
+    code: i16,
+    message: Option<&str>,
+    name: &str,
+    doing: impl FnOnce() -> String,
+) -> Result<()> {
+    if code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0 {
+        return Err(ClientError::NoTopic(name.to_owned()));
+    }
+    ClientError::check(code, message, doing)
 }
 
 fn creatable(topic: &NewTopic) -> CreatableTopic<'_> {

@@ -6,6 +6,7 @@ use net::wire::messages::{
     CreatePartitionsRequest, CreatePartitionsResponse, DeleteRecordsRequest, DeleteRecordsResponse,
 };
 
+use super::admin::check_topic;
 use super::{ClientError, Cluster, Result};
 
 impl Cluster {
@@ -26,7 +27,7 @@ impl Cluster {
             let result = answer.results.first();
             let result = result.ok_or_else(|| reply.omits(format!("topic {name}")))?;
             let message = result.error_message.as_deref();
-            ClientError::check(result.error_code, message, || format!("topic {name}"))
+            check_topic(result.error_code, message, name, || format!("topic {name}"))
         })
     }
 

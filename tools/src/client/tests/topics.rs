@@ -1,5 +1,7 @@
 //! Changes to topics against a broker that refuses, loses its answers, or leaves rows out.
 
+use std::time::Instant;
+
 use net::wire::errors::ErrorCode;
 
 use super::broker::{Broker, Reaction};
@@ -7,10 +9,27 @@ use super::{ALL, cluster, times};
 use crate::client::{Alteration, ClientError, NewTopic, Producer, ProducerOptions};
 use crate::consume::{Edge, resolve};
 
+const UNKNOWN: Reaction = Reaction::Code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
 const NOT_READY: Reaction = Reaction::Code(ErrorCode::NOT_CONTROLLER);
 
 fn alteration() -> Alteration {
     Alteration { name: "retention.ms".to_owned(), operation: 1, value: None }
+}
+
+#[test]
+fn changing_a_topic_that_is_not_there_is_no_matter_of_patience() {
+    let broker = Broker::start_reacting(vec![NOT_READY, UNKNOWN, UNKNOWN]);
+    let mut cluster = cluster(&broker);
+    let begin = Instant::now();
+    let altered = cluster.alter_topic("t", &[alteration()]).unwrap_err();
+    let added = cluster.add_partitions("t", 2, false).unwrap_err();
+    for error in [altered, added] {
+        assert_eq!(error.to_string(), "topic t does not exist");
+        assert!(error.advice().unwrap().contains("ringmain topic create t"));
+    }
+    assert!(begin.elapsed().as_secs() < 4, "patience is five seconds");
+    assert_eq!(times(&broker, "IncrementalAlterConfigs"), 2, "one of them was too early");
+    assert_eq!(times(&broker, "CreatePartitions"), 1);
 }
 
 #[test]
