@@ -1,5 +1,6 @@
 //! Topics and their configs: create, delete, describe, alter.
 
+use net::wire::api::ApiKey;
 use net::wire::errors::ErrorCode;
 use net::wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use net::wire::messages::create_topics_response::CreatableTopicResult;
@@ -46,8 +47,18 @@ pub(crate) struct TopicResult {
     pub(crate) outcome: Result<()>,
 }
 
+/// How one knows that a change was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// The broker said so.
+    Confirmed,
+    /// The answer was lost with the connection, and a later attempt found things as they should be.
+    /// Somebody else may have made them so.
+    Found,
+}
+
 /// The name of a topic that was to be deleted, and what became of it.
-pub(crate) type Deletion = (String, Result<()>);
+pub(crate) type Deletion = (String, Result<Done>);
 
 /// One config of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,10 +111,14 @@ impl Cluster {
 
     /// Deletes topics by name.
     pub(crate) fn delete_topics(&mut self, names: &[String]) -> Result<Vec<Deletion>> {
+        let mut was_lost = false;
         self.at_controller(|cluster| {
-            let reply = cluster.ask_to_delete(names)?;
+            let reply = cluster
+                .ask_to_delete(names)
+                .inspect_err(|error| was_lost |= error.is_lost_answer_to(ApiKey::DELETE_TOPICS))?;
             let answer: DeleteTopicsResponse<'_> = reply.message()?;
-            let mut results: Vec<Deletion> = answer.responses.iter().map(deleted).collect();
+            let rows = answer.responses.iter();
+            let mut results: Vec<Deletion> = rows.map(|row| deleted(row, was_lost)).collect();
             for name in names {
                 if results.iter().all(|(told, _)| told != name) {
                     results.push((name.clone(), Err(reply.omits(format!("topic {name}")))));
@@ -184,7 +199,7 @@ impl Cluster {
 }
 
 /// One result per item, unless the whole request went to a broker that is not the controller.
-fn refused_as_a_whole<R>(results: Vec<R>, outcome: impl Fn(&R) -> &Result<()>) -> Result<Vec<R>> {
+fn refused_as_a_whole<R, T>(results: Vec<R>, outcome: impl Fn(&R) -> &Result<T>) -> Result<Vec<R>> {
     let refused = results.iter().any(|result| {
         outcome(result).as_ref().is_err_and(|error| error.code() == Some(ErrorCode::NOT_CONTROLLER))
     });
@@ -205,10 +220,13 @@ fn created(topic: &CreatableTopicResult<'_>) -> TopicResult {
     }
 }
 
-fn deleted(topic: &DeletableTopicResult<'_>) -> Deletion {
+fn deleted(topic: &DeletableTopicResult<'_>, was_lost: bool) -> Deletion {
     let name = topic.name.as_deref().unwrap_or_default().to_owned();
     let message = topic.error_message.as_deref();
-    let outcome = check_topic(topic.error_code, message, &name, || format!("topic {name}"));
+    let outcome = match check_topic(topic.error_code, message, &name, || format!("topic {name}")) {
+        Err(ClientError::NoTopic(_)) if was_lost => Ok(Done::Found),
+        other => other.map(|()| Done::Confirmed),
+    };
     (name, outcome)
 }
 

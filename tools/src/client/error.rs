@@ -4,6 +4,7 @@
 
 use std::io;
 
+use net::wire::api::ApiKey;
 use net::wire::errors::ErrorCode;
 use net::wire::{DecodeError, EncodeError};
 
@@ -119,6 +120,11 @@ impl ClientError {
     /// Whether it is about reaching a broker, not about what one answered.
     pub(crate) fn is_about_reaching(&self) -> bool {
         matches!(self, Self::Connect { .. } | Self::Lost { .. })
+    }
+
+    /// Whether this request may have taken effect though its answer never came.
+    pub(crate) fn is_lost_answer_to(&self, key: ApiKey) -> bool {
+        matches!(self, Self::Lost { doing, .. } if Some(*doing) == key.name())
     }
 
     /// The code the broker gave, if it answered with one.

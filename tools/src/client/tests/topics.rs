@@ -6,7 +6,7 @@ use net::wire::errors::ErrorCode;
 
 use super::broker::{Broker, Reaction};
 use super::{ALL, cluster, times};
-use crate::client::{Alteration, ClientError, NewTopic, Producer, ProducerOptions};
+use crate::client::{Alteration, ClientError, Done, NewTopic, Producer, ProducerOptions};
 use crate::consume::{Edge, resolve};
 
 const UNKNOWN: Reaction = Reaction::Code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
@@ -90,4 +90,38 @@ fn a_topic_without_partitions_is_nothing_to_write_to() {
     let outcome = Producer::open(&mut cluster(&broker), "hollow", options);
     let error = outcome.err().expect("no partition to choose");
     assert_eq!(error.to_string(), "the cluster names no partition of topic hollow");
+}
+
+#[test]
+fn a_deletion_whose_answer_was_lost_is_done_when_the_topic_is_not_there() {
+    for reactions in [vec![Reaction::HangUp, UNKNOWN], vec![Reaction::Restart, UNKNOWN]] {
+        let broker = Broker::start_reacting(reactions);
+        let results = cluster(&broker).delete_topics(&["t".to_owned()]).unwrap();
+        assert!(matches!(results[..], [(_, Ok(Done::Found))]), "{results:?}");
+    }
+    let broker = Broker::start_reacting(vec![NOT_READY, UNKNOWN, Reaction::HangUp]);
+    let mut cluster = cluster(&broker);
+    let results = cluster.delete_topics(&["t".to_owned()]).unwrap();
+    assert!(matches!(results[..], [(_, Err(ClientError::NoTopic(_)))]), "{results:?}");
+    let results = cluster.delete_topics(&["t".to_owned()]).unwrap();
+    assert!(matches!(results[..], [(_, Ok(Done::Confirmed))]), "{results:?}");
+}
+
+const NO_MORE: Reaction = Reaction::Code(ErrorCode::INVALID_PARTITIONS);
+
+#[test]
+fn partitions_whose_answer_was_lost_are_added_when_the_topic_has_just_these() {
+    // The topic has one partition.
+    let broker = Broker::start_reacting(vec![Reaction::HangUp, NO_MORE]);
+    assert_eq!(cluster(&broker).add_partitions("t", 1, false).unwrap(), Done::Found);
+    for (count, validate_only, reactions) in [
+        (1, false, vec![NO_MORE]),
+        (1, false, vec![NOT_READY, NO_MORE]),
+        (1, true, vec![Reaction::HangUp, NO_MORE]),
+        (2, false, vec![Reaction::HangUp, NO_MORE]),
+    ] {
+        let broker = Broker::start_reacting(reactions);
+        let error = cluster(&broker).add_partitions("t", count, validate_only).unwrap_err();
+        assert_eq!(error.code(), Some(ErrorCode::INVALID_PARTITIONS));
+    }
 }
