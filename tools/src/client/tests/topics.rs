@@ -7,7 +7,7 @@ use net::wire::errors::ErrorCode;
 use super::broker::{Broker, Reaction};
 use super::{ALL, cluster, times};
 use crate::client::{Alteration, ClientError, Done, NewTopic, Producer, ProducerOptions};
-use crate::consume::{Edge, resolve};
+use crate::consume::{Edge, chosen_partitions, resolve};
 
 const UNKNOWN: Reaction = Reaction::Code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
 const NOT_READY: Reaction = Reaction::Code(ErrorCode::NOT_CONTROLLER);
@@ -124,4 +124,14 @@ fn partitions_whose_answer_was_lost_are_added_when_the_topic_has_just_these() {
         let error = cluster(&broker).add_partitions("t", count, validate_only).unwrap_err();
         assert_eq!(error.code(), Some(ErrorCode::INVALID_PARTITIONS));
     }
+}
+
+#[test]
+fn a_partition_that_is_named_twice_is_one() {
+    let broker = Broker::start(Vec::new());
+    let mut cluster = cluster(&broker);
+    cluster.refresh(Some(&["t"])).unwrap();
+    assert_eq!(chosen_partitions(&cluster, "t", &[0, 0]).unwrap(), [0]);
+    assert_eq!(chosen_partitions(&cluster, "t", &[]).unwrap(), [0]);
+    assert!(chosen_partitions(&cluster, "t", &[0, 1]).is_err());
 }

@@ -79,7 +79,7 @@ impl State {
     }
 
     /// A code of the group as a whole stands above the rows; a partition that has nothing committed
-    /// has no row, as from a coordinator of today.
+    /// has no row, as from some coordinators.
     fn delete_offsets(&self, front: &Front<'_>, code: ErrorCode) -> Option<Encoded> {
         if code == ErrorCode::GROUP_ID_NOT_FOUND {
             let error_code = code.0;
