@@ -1,8 +1,11 @@
 //! Topics and their configs: create, delete, describe, alter.
 
+use net::wire::api::ApiKey;
 use net::wire::errors::ErrorCode;
 use net::wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use net::wire::messages::create_topics_response::CreatableTopicResult;
 use net::wire::messages::delete_topics_request::DeleteTopicState;
+use net::wire::messages::delete_topics_response::DeletableTopicResult;
 use net::wire::messages::describe_configs_request::DescribeConfigsResource;
 use net::wire::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
@@ -13,6 +16,7 @@ use net::wire::messages::{
     IncrementalAlterConfigsResponse,
 };
 
+use super::connection::Reply;
 use super::{ClientError, Cluster, Result};
 
 /// Kafka's number of the resource type TOPIC.
@@ -42,6 +46,19 @@ pub(crate) struct TopicResult {
     /// Why it was refused.
     pub(crate) outcome: Result<()>,
 }
+
+/// How one knows that a change was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// The broker said so.
+    Confirmed,
+    /// The answer was lost with the connection, and a later attempt found things as they should be.
+    /// Somebody else may have made them so.
+    Found,
+}
+
+/// The name of a topic that was to be deleted, and what became of it.
+pub(crate) type Deletion = (String, Result<Done>);
 
 /// One config of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,52 +97,51 @@ impl Cluster {
         self.at_controller(|cluster| {
             let reply = cluster.call_controller(&request)?;
             let answer: CreateTopicsResponse<'_> = reply.message()?;
-            let results = answer.topics.iter().map(|topic| {
-                let message = topic.error_message.as_deref();
-                let outcome = ClientError::check(topic.error_code, message, || {
-                    format!("topic {}", topic.name)
-                });
-                let name = topic.name.clone().into_owned();
-                let (partitions, replicas) = (topic.num_partitions, topic.replication_factor);
-                TopicResult { name, partitions, replicas, outcome }
-            });
-            refused_as_a_whole(results.collect(), |result: &TopicResult| &result.outcome)
+            let mut results: Vec<TopicResult> = answer.topics.iter().map(created).collect();
+            for NewTopic { name, .. } in topics {
+                if results.iter().all(|result| result.name != *name) {
+                    let outcome = Err(reply.omits(format!("topic {name}")));
+                    let name = name.clone();
+                    results.push(TopicResult { name, partitions: -1, replicas: -1, outcome });
+                }
+            }
+            refused_as_a_whole(results, |result: &TopicResult| &result.outcome)
         })
     }
 
     /// Deletes topics by name.
-    pub(crate) fn delete_topics(&mut self, names: &[String]) -> Result<Vec<(String, Result<()>)>> {
-        let request = DeleteTopicsRequest {
-            topics: names
-                .iter()
-                .map(|name| DeleteTopicState { name: Some(name), ..Default::default() })
-                .collect(),
-            topic_names: Vec::new(),
-            timeout_ms: self.timeout_ms(),
-        };
-        let old = DeleteTopicsRequest {
-            topics: Vec::new(),
-            topic_names: names.iter().map(String::as_str).collect(),
-            timeout_ms: self.timeout_ms(),
-        };
+    pub(crate) fn delete_topics(&mut self, names: &[String]) -> Result<Vec<Deletion>> {
+        let mut was_lost = false;
         self.at_controller(|cluster| {
-            let reply = match cluster.call_controller(&request) {
-                Err(ClientError::TooOld(_)) => cluster.call_controller(&old)?,
-                other => other?,
-            };
+            let reply = cluster
+                .ask_to_delete(names)
+                .inspect_err(|error| was_lost |= error.is_lost_answer_to(ApiKey::DELETE_TOPICS))?;
             let answer: DeleteTopicsResponse<'_> = reply.message()?;
-            let results = answer.responses.iter().map(|topic| {
-                let name = topic.name.as_deref().unwrap_or_default().to_owned();
-                let message = topic.error_message.as_deref();
-                let outcome = if topic.error_code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0 {
-                    Err(ClientError::NoTopic(name.clone()))
-                } else {
-                    ClientError::check(topic.error_code, message, || format!("topic {name}"))
-                };
-                (name, outcome)
-            });
-            refused_as_a_whole(results.collect(), |result: &(String, Result<()>)| &result.1)
+            let rows = answer.responses.iter();
+            let mut results: Vec<Deletion> = rows.map(|row| deleted(row, was_lost)).collect();
+            for name in names {
+                if results.iter().all(|(told, _)| told != name) {
+                    results.push((name.clone(), Err(reply.omits(format!("topic {name}")))));
+                }
+            }
+            refused_as_a_whole(results, |(_, outcome)| outcome)
         })
+    }
+
+    /// Old brokers take the names in another place.
+    fn ask_to_delete(&mut self, names: &[String]) -> Result<Reply> {
+        let timeout_ms = self.timeout_ms();
+        let topic = |name| DeleteTopicState { name: Some(name), ..Default::default() };
+        let topics = names.iter().map(String::as_str).map(topic).collect();
+        let request = DeleteTopicsRequest { topics, timeout_ms, ..Default::default() };
+        match self.call_controller(&request) {
+            Err(ClientError::TooOld(_)) => {
+                let topic_names = names.iter().map(String::as_str).collect();
+                let old = DeleteTopicsRequest { topic_names, timeout_ms, ..Default::default() };
+                self.call_controller(&old)
+            }
+            other => other,
+        }
     }
 
     /// All configs of a topic, by name.
@@ -170,11 +186,9 @@ impl Cluster {
         self.at_controller(|cluster| {
             let reply = cluster.call_controller(&request)?;
             let answer: IncrementalAlterConfigsResponse<'_> = reply.message()?;
-            for result in &answer.responses {
-                let message = result.error_message.as_deref();
-                ClientError::check(result.error_code, message, || format!("configs of {name}"))?;
-            }
-            Ok(())
+            let doing = || format!("configs of {name}");
+            let result = answer.responses.first().ok_or_else(|| reply.omits(doing()))?;
+            check_topic(result.error_code, result.error_message.as_deref(), name, doing)
         })
     }
 
@@ -185,7 +199,7 @@ impl Cluster {
 }
 
 /// One result per item, unless the whole request went to a broker that is not the controller.
-fn refused_as_a_whole<R>(results: Vec<R>, outcome: impl Fn(&R) -> &Result<()>) -> Result<Vec<R>> {
+fn refused_as_a_whole<R, T>(results: Vec<R>, outcome: impl Fn(&R) -> &Result<T>) -> Result<Vec<R>> {
     let refused = results.iter().any(|result| {
         outcome(result).as_ref().is_err_and(|error| error.code() == Some(ErrorCode::NOT_CONTROLLER))
     });
@@ -194,6 +208,40 @@ fn refused_as_a_whole<R>(results: Vec<R>, outcome: impl Fn(&R) -> &Result<()>) -
         return Err(ClientError::Refused { doing, code, message: None });
     }
     Ok(results)
+}
+
+fn created(topic: &CreatableTopicResult<'_>) -> TopicResult {
+    let doing = || format!("topic {}", topic.name);
+    TopicResult {
+        name: topic.name.clone().into_owned(),
+        partitions: topic.num_partitions,
+        replicas: topic.replication_factor,
+        outcome: ClientError::check(topic.error_code, topic.error_message.as_deref(), doing),
+    }
+}
+
+fn deleted(topic: &DeletableTopicResult<'_>, was_lost: bool) -> Deletion {
+    let name = topic.name.as_deref().unwrap_or_default().to_owned();
+    let message = topic.error_message.as_deref();
+    let outcome = match check_topic(topic.error_code, message, &name, || format!("topic {name}")) {
+        Err(ClientError::NoTopic(_)) if was_lost => Ok(Done::Found),
+        other => other.map(|()| Done::Confirmed),
+    };
+    (name, outcome)
+}
+
+/// A refusal of the controller, if `code` is an error. It knows all topics, so one that it does not
+/// know is no matter of waiting, as it may be with a broker that learns of topics a little later.
+pub(super) fn check_topic(
+    code: i16,
+    message: Option<&str>,
+    name: &str,
+    doing: impl FnOnce() -> String,
+) -> Result<()> {
+    if code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0 {
+        return Err(ClientError::NoTopic(name.to_owned()));
+    }
+    ClientError::check(code, message, doing)
 }
 
 fn creatable(topic: &NewTopic) -> CreatableTopic<'_> {

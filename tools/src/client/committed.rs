@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use net::wire::api::ApiKey;
 use net::wire::errors::ErrorCode;
 use net::wire::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -18,6 +19,7 @@ use net::wire::messages::{
     OffsetFetchRequest, OffsetFetchResponse,
 };
 
+use super::connection::Reply;
 use super::groups::check_group;
 use super::{ClientError, Cluster, Result};
 
@@ -71,13 +73,13 @@ impl Cluster {
         };
         self.at_coordinator(consumer_group, |cluster, node| {
             let reply = cluster.call(node, COMMIT_VERSION_MAX, &request)?;
-            let answer: OffsetCommitResponse<'_> = reply.message()?;
-            let rows = answer.topics.iter().flat_map(|topic| {
-                let row = |one| (topic.name.as_ref(), one);
-                topic.partitions.iter().map(row)
-            });
-            let rows = rows.map(|(topic, one)| (topic, one.partition_index, one.error_code));
-            outcomes(consumer_group, rows)
+            let mut outcomes = commits(consumer_group, &reply)?;
+            for (topic, partitions) in offsets {
+                outcomes.extend(omitted(&outcomes, topic, partitions.keys(), |partition| {
+                    Err(reply.omits(doing(consumer_group, topic, partition)))
+                }));
+            }
+            Ok(outcomes)
         })
     }
 
@@ -88,22 +90,61 @@ impl Cluster {
         topic: &str,
         partitions: &[i32],
     ) -> Result<Vec<Outcome>> {
-        let partition = |index: &i32| OffsetDeleteRequestPartition { partition_index: *index };
-        let partitions = partitions.iter().map(partition).collect();
-        let topics = vec![OffsetDeleteRequestTopic { name: topic, partitions }];
-        let request = OffsetDeleteRequest { group_id: consumer_group, topics };
+        let request = delete_request(consumer_group, topic, partitions);
+        let mut was_lost = false;
         self.at_coordinator(consumer_group, |cluster, node| {
-            let reply = cluster.call(node, i16::MAX, &request)?;
-            let answer: OffsetDeleteResponse<'_> = reply.message()?;
-            check_group(answer.error_code, None, consumer_group)?;
-            let rows = answer.topics.iter().flat_map(|topic| {
-                let row = |one| (topic.name.as_ref(), one);
-                topic.partitions.iter().map(row)
-            });
-            let rows = rows.map(|(topic, one)| (topic, one.partition_index, one.error_code));
-            outcomes(consumer_group, rows)
+            let reply = cluster
+                .call(node, i16::MAX, &request)
+                .inspect_err(|error| was_lost |= error.is_lost_answer_to(ApiKey::OFFSET_DELETE))?;
+            let mut outcomes = match deletions(consumer_group, &reply) {
+                // The group went with the last of its offsets.
+                Err(ClientError::NoGroup(_)) if was_lost => Vec::new(),
+                other => other?,
+            };
+            // A coordinator may have no row for a partition without an offset: what was asked for
+            // before is done.
+            let untold = |partition| match was_lost {
+                true => Ok(()),
+                false => Err(reply.omits(doing(consumer_group, topic, partition))),
+            };
+            outcomes.extend(omitted(&outcomes, topic, partitions, untold));
+            Ok(outcomes)
         })
     }
+}
+
+/// What the answer to a commit says of each partition.
+fn commits(consumer_group: &str, reply: &Reply) -> Result<Vec<Outcome>> {
+    let answer: OffsetCommitResponse<'_> = reply.message()?;
+    let rows = answer.topics.iter().flat_map(|topic| {
+        let row = |one| (topic.name.as_ref(), one);
+        topic.partitions.iter().map(row)
+    });
+    let rows = rows.map(|(topic, one)| (topic, one.partition_index, one.error_code));
+    outcomes(consumer_group, rows)
+}
+
+/// What the answer to a deletion of offsets says of each partition.
+fn deletions(consumer_group: &str, reply: &Reply) -> Result<Vec<Outcome>> {
+    let answer: OffsetDeleteResponse<'_> = reply.message()?;
+    check_group(answer.error_code, None, consumer_group)?;
+    let rows = answer.topics.iter().flat_map(|topic| {
+        let row = |one| (topic.name.as_ref(), one);
+        topic.partitions.iter().map(row)
+    });
+    let rows = rows.map(|(topic, one)| (topic, one.partition_index, one.error_code));
+    outcomes(consumer_group, rows)
+}
+
+fn delete_request<'a>(
+    consumer_group: &'a str,
+    topic: &'a str,
+    partitions: &[i32],
+) -> OffsetDeleteRequest<'a> {
+    let partition = |index: &i32| OffsetDeleteRequestPartition { partition_index: *index };
+    let partitions = partitions.iter().map(partition).collect();
+    let topics = vec![OffsetDeleteRequestTopic { name: topic, partitions }];
+    OffsetDeleteRequest { group_id: consumer_group, topics }
 }
 
 fn fetch_request(consumer_group: &str, version: i16) -> OffsetFetchRequest<'_> {
@@ -169,6 +210,19 @@ fn outcomes<'a>(
         }
     }
     Ok(outcomes)
+}
+
+/// What `outcome` says of each partition that was asked for and is not among these outcomes.
+fn omitted<'a>(
+    outcomes: &[Outcome],
+    topic: &str,
+    asked: impl IntoIterator<Item = &'a i32>,
+    outcome: impl Fn(i32) -> Result<()>,
+) -> Vec<Outcome> {
+    let is_told =
+        |index| outcomes.iter().any(|(told, partition, _)| told == topic && *partition == index);
+    let untold = asked.into_iter().copied().filter(|index| !is_told(*index));
+    untold.map(|index| (topic.to_owned(), index, outcome(index))).collect()
 }
 
 fn is_about_the_coordinator(code: ErrorCode) -> bool {

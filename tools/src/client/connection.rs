@@ -55,6 +55,11 @@ impl Reply {
             cause,
         })
     }
+
+    /// The error of an answer that lacks something that was asked for.
+    pub(super) fn omits(&self, what: String) -> ClientError {
+        ClientError::Omitted { address: self.address.clone(), what }
+    }
 }
 
 impl Connection {

@@ -4,6 +4,7 @@
 
 use std::io;
 
+use net::wire::api::ApiKey;
 use net::wire::errors::ErrorCode;
 use net::wire::{DecodeError, EncodeError};
 
@@ -37,6 +38,14 @@ pub(crate) enum ClientError {
         doing: &'static str,
         /// What was wrong.
         cause: DecodeError,
+    },
+    /// The broker answered, but not everything that was asked.
+    #[error("{address} answered, but said nothing of {what}")]
+    Omitted {
+        /// `host:port`.
+        address: String,
+        /// What was asked, for people.
+        what: String,
     },
     /// The broker and this client share no version of an API.
     #[error(
@@ -113,6 +122,11 @@ impl ClientError {
         matches!(self, Self::Connect { .. } | Self::Lost { .. })
     }
 
+    /// Whether this request may have taken effect though its answer never came.
+    pub(crate) fn is_lost_answer_to(&self, key: ApiKey) -> bool {
+        matches!(self, Self::Lost { doing, .. } if Some(*doing) == key.name())
+    }
+
     /// The code the broker gave, if it answered with one.
     pub(crate) fn code(&self) -> Option<ErrorCode> {
         match self {
@@ -144,6 +158,11 @@ impl ClientError {
             Self::NoCommonVersion { .. } => {
                 Some("this client needs a broker of Kafka 2.1 level or newer".to_owned())
             }
+            Self::Omitted { .. } => Some(
+                "Kafka's protocol wants a word on each thing that was asked: the broker's version or \
+                 its log may tell why there is none, and --brokers asks another"
+                    .to_owned(),
+            ),
             Self::Refused { code, .. } => advice_for(*code),
             _ => None,
         }

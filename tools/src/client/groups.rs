@@ -4,6 +4,7 @@
 //! answer of an old coordinator is ever believed. Groups of the classic protocol and of KIP-848 are
 //! both described; share and streams groups are listed only.
 
+use net::wire::api::ApiKey;
 use net::wire::errors::ErrorCode;
 use net::wire::messages::consumer_group_describe_response as modern;
 use net::wire::messages::describe_groups_response as classic;
@@ -13,6 +14,7 @@ use net::wire::messages::{
     FindCoordinatorResponse, ListGroupsRequest, ListGroupsResponse,
 };
 
+use super::admin::Done;
 use super::assignment::{Assignment, decode_assignment};
 use super::{ClientError, Cluster, Result, address};
 
@@ -213,15 +215,20 @@ impl Cluster {
     }
 
     /// Deletes a group with all its offsets.
-    pub(crate) fn delete_consumer_group(&mut self, name: &str) -> Result<()> {
+    pub(crate) fn delete_consumer_group(&mut self, name: &str) -> Result<Done> {
         let request = DeleteGroupsRequest { groups_names: vec![name] };
+        let mut was_lost = false;
         self.at_coordinator(name, |cluster, node| {
-            let reply = cluster.call(node, i16::MAX, &request)?;
+            let reply = cluster
+                .call(node, i16::MAX, &request)
+                .inspect_err(|error| was_lost |= error.is_lost_answer_to(ApiKey::DELETE_GROUPS))?;
             let answer: DeleteGroupsResponse<'_> = reply.message()?;
-            for result in &answer.results {
-                check_group(result.error_code, result.error_message.as_deref(), name)?;
+            let result = answer.results.first();
+            let result = result.ok_or_else(|| reply.omits(format!("group {name}")))?;
+            match check_group(result.error_code, result.error_message.as_deref(), name) {
+                Err(ClientError::NoGroup(_)) if was_lost => Ok(Done::Found),
+                other => other.map(|()| Done::Confirmed),
             }
-            Ok(())
         })
     }
 }

@@ -20,7 +20,7 @@ mod offsets;
 mod producer;
 mod sizes;
 
-pub(crate) use admin::{Alteration, ConfigValue, NewTopic};
+pub(crate) use admin::{Alteration, ConfigValue, Done, NewTopic};
 pub(crate) use assignment::Assignment;
 pub(crate) use cluster::{Cluster, Options, Topic};
 pub(crate) use committed::{Offsets, Outcome};

@@ -32,8 +32,8 @@ impl At {
 }
 
 impl Cluster {
-    /// The offsets of some partitions of one topic; -1 where no record is as young as the time
-    /// asked for. The metadata of the topic is known.
+    /// The offset of each of these partitions of one topic; -1 where no record is as young as the
+    /// time asked for. The metadata of the topic is known.
     pub(crate) fn offsets(
         &mut self,
         topic: &str,
@@ -86,6 +86,9 @@ impl Cluster {
             })?;
             found.insert(index, partition.offset);
         }
-        Ok(())
+        match indexes.iter().find(|index| !found.contains_key(index)) {
+            Some(index) => Err(reply.omits(format!("the offset of {topic}-{index}"))),
+            None => Ok(()),
+        }
     }
 }

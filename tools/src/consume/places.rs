@@ -1,6 +1,6 @@
 //! Which partitions of a topic are meant, and which offsets of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 use super::span::Edge;
 use crate::client::{At, Cluster};
 
-/// The partitions in `wanted`, or all of them if it is empty. The metadata of the topic is known.
+/// The partitions in `wanted`, each once (a broker refuses to be asked twice for one), or all of
+/// them if it is empty. The metadata of the topic is known.
 pub(crate) fn chosen_partitions(
     cluster: &Cluster,
     topic: &str,
@@ -19,7 +20,8 @@ pub(crate) fn chosen_partitions(
         let last = there.len().saturating_sub(1);
         ensure!(there.contains(index), "{topic} has partitions 0 to {last}, not {index}");
     }
-    Ok(if wanted.is_empty() { there } else { wanted.to_vec() })
+    let once: BTreeSet<i32> = wanted.iter().copied().collect();
+    Ok(if once.is_empty() { there } else { once.into_iter().collect() })
 }
 
 /// The offset that an edge means in each partition.
@@ -36,6 +38,7 @@ pub(crate) fn resolve(
         Some(ms) => cluster.offsets(topic, partitions, At::Time(ms))?,
         None => BTreeMap::new(),
     };
+    // Each partition that was asked for has its offsets: an answer without one was an error.
     let offset = |index: &i32| {
         let (start, end) = (starts[index], ends[index]);
         // No record is as young as the time asked for: what comes next is.

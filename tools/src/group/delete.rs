@@ -4,9 +4,8 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::status;
 use crate::cli::Common;
-use crate::output::{Format, Table, fail_if_any};
+use crate::output::{Format, Table, deletion_status, fail_if_any};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -32,7 +31,7 @@ impl Arguments {
         let mut rows = Vec::new();
         for name in &self.names {
             let outcome = cluster.delete_consumer_group(name);
-            rows.push(Row { group: name.clone(), status: status(&outcome, "deleted") });
+            rows.push(Row { group: name.clone(), status: deletion_status(&outcome) });
             failures.extend(outcome.err());
         }
         self.show(rows)?;

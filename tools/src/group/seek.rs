@@ -3,7 +3,7 @@
 //! What is to be set is settled for every partition before the first offset is committed: a topic
 //! or partition that does not exist changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
 use clap::Args;
@@ -55,8 +55,31 @@ struct Row {
 struct Plan {
     /// Offsets to be committed.
     target: Offsets,
-    /// Partitions that were committed and do not exist any more.
-    gone: Vec<(String, i32)>,
+    /// Partitions in which nothing is set.
+    left: Vec<(String, i32, WhyLeft)>,
+}
+
+/// Why a partition is left as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WhyLeft {
+    /// It was committed and does not exist any more.
+    Gone,
+    /// It was named and nothing was committed there.
+    NotCommitted,
+    /// It was named and there is no such partition.
+    NoSuch,
+}
+
+impl WhyLeft {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Gone => "left as it is: the partition does not exist any more",
+            Self::NotCommitted => {
+                "left as it is: nothing was committed there (--topics sets it all the same)"
+            }
+            Self::NoSuch => "left as it is: there is no such partition",
+        }
+    }
 }
 
 impl Arguments {
@@ -66,7 +89,7 @@ impl Arguments {
         cluster.retry(|cluster| cluster.refresh(Some(&[])))?;
         let exists = self.is_without_members(&mut cluster)?;
         let prior = cluster.committed_offsets(&self.name)?;
-        let Plan { target, gone } = if self.topics.is_empty() {
+        let Plan { target, left } = if self.topics.is_empty() {
             self.plan_for_committed(&mut cluster, exists, &prior)?
         } else {
             self.plan_for_topics(&mut cluster)?
@@ -78,7 +101,7 @@ impl Arguments {
         };
         let word = if self.dry_run { "would be set" } else { "set" };
         let (mut rows, failures) = rows_of_outcomes(outcomes, &prior, &target, word);
-        rows.extend(rows_of_gone(&gone, &prior));
+        rows.extend(rows_of_left(&left, &prior));
         rows.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
         self.show(&rows)?;
         fail_if_any(failures, "partitions")
@@ -119,18 +142,16 @@ impl Arguments {
         );
         let mut plan = Plan::default();
         for (topic, offsets) in prior {
-            let wanted =
-                |index: &i32| self.partitions.is_empty() || self.partitions.contains(index);
             let there = existing_partitions(cluster, topic)?;
-            let (kept, gone): (Vec<i32>, Vec<i32>) =
-                offsets.keys().copied().filter(wanted).partition(|index| there.contains(index));
-            plan.gone.extend(gone.into_iter().map(|index| (topic.clone(), index)));
+            let (kept, left) = divide(&self.partitions, offsets, &there);
+            plan.left.extend(left.into_iter().map(|(index, why)| (topic.clone(), index, why)));
             if !kept.is_empty() {
                 plan.target.insert(topic.clone(), self.offsets_of(cluster, topic, &kept)?);
             }
         }
+        let has_met_a_commit = plan.left.iter().any(|(.., why)| *why == WhyLeft::Gone);
         ensure!(
-            !plan.target.is_empty() || !plan.gone.is_empty(),
+            !plan.target.is_empty() || has_met_a_commit,
             "group {name} has committed nothing in these partitions: name their topics with \
              --topics to set them all the same"
         );
@@ -188,6 +209,27 @@ fn existing_partitions(cluster: &mut Cluster, topic: &str) -> Result<Vec<i32>> {
     }
 }
 
+/// Of the partitions of a topic that were named, or of all that were committed if none was: those to
+/// set, and those to leave.
+fn divide(
+    named: &[i32],
+    committed: &BTreeMap<i32, i64>,
+    there: &[i32],
+) -> (Vec<i32>, Vec<(i32, WhyLeft)>) {
+    let named: BTreeSet<i32> = named.iter().copied().collect();
+    let meant = if named.is_empty() { committed.keys().copied().collect() } else { named };
+    let (mut kept, mut left) = (Vec::new(), Vec::new());
+    for index in meant {
+        match (committed.contains_key(&index), there.contains(&index)) {
+            (true, true) => kept.push(index),
+            (true, false) => left.push((index, WhyLeft::Gone)),
+            (false, true) => left.push((index, WhyLeft::NotCommitted)),
+            (false, false) => left.push((index, WhyLeft::NoSuch)),
+        }
+    }
+    (kept, left)
+}
+
 /// The offset, or the nearer end of the log if it lies outside.
 fn inside(offset: i64, start: i64, end: i64) -> i64 {
     // Not `clamp`: a broker's start above its end must not panic.
@@ -225,15 +267,15 @@ fn rows_of_outcomes(
     (rows, failures)
 }
 
-fn rows_of_gone(gone: &[(String, i32)], prior: &Offsets) -> Vec<Row> {
-    let row = |(topic, partition): &(String, i32)| Row {
+fn rows_of_left(left: &[(String, i32, WhyLeft)], prior: &Offsets) -> Vec<Row> {
+    let row = |(topic, partition, why): &(String, i32, WhyLeft)| Row {
         topic: topic.clone(),
         partition: *partition,
         prior_offset: offset_in(prior, topic, *partition),
         new_offset: None,
-        status: "left as it is: the partition does not exist any more".to_owned(),
+        status: why.words().to_owned(),
     };
-    gone.iter().map(row).collect()
+    left.iter().map(row).collect()
 }
 
 fn table(rows: &[Row]) -> Table {
@@ -265,15 +307,30 @@ mod tests {
     }
 
     #[test]
-    fn partitions_that_are_gone_are_shown_as_left() {
-        let gone = [("gone".to_owned(), 0), ("gone".to_owned(), 2)];
+    fn partitions_that_are_left_are_shown_with_the_reason() {
+        let left = [
+            ("gone".to_owned(), 2, WhyLeft::Gone),
+            ("t".to_owned(), 1, WhyLeft::NotCommitted),
+            ("t".to_owned(), 9, WhyLeft::NoSuch),
+        ];
         let prior = offsets("gone", &[(0, 3), (2, 5)]);
         let expected = "\
 TOPIC  PARTITION  PRIOR-OFFSET  NEW-OFFSET  STATUS
-gone   0          3             -           left as it is: the partition does not exist any more
 gone   2          5             -           left as it is: the partition does not exist any more
+t      1          -             -           left as it is: nothing was committed there (--topics sets it all the same)
+t      9          -             -           left as it is: there is no such partition
 ";
-        assert_eq!(table(&rows_of_gone(&gone, &prior)).to_string(), expected);
+        assert_eq!(table(&rows_of_left(&left, &prior)).to_string(), expected);
+    }
+
+    #[test]
+    fn no_partition_that_was_named_is_passed_over() {
+        let committed = BTreeMap::from([(0, 3), (2, 4), (3, 5)]);
+        let (kept, left) = divide(&[3, 0, 1, 9, 0, 2], &committed, &[0, 1, 2]);
+        let why = [(1, WhyLeft::NotCommitted), (3, WhyLeft::Gone), (9, WhyLeft::NoSuch)];
+        assert_eq!((kept, left), (vec![0, 2], why.to_vec()));
+        let (kept, left) = divide(&[], &committed, &[0, 1, 2]);
+        assert_eq!((kept, left), (vec![0, 2], vec![(3, WhyLeft::Gone)]));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 
 use serde::Serialize;
 
-use crate::client::ClientError;
+use crate::client::{ClientError, Done};
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -83,6 +83,17 @@ impl Write for Output {
 /// A cell for what may not be known or not be there.
 pub(crate) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// What became of something that was to be deleted.
+pub(crate) fn deletion_status(outcome: &Result<Done, ClientError>) -> String {
+    match outcome {
+        Ok(Done::Confirmed) => "deleted".to_owned(),
+        Ok(Done::Found) => {
+            "gone, or never there: an answer was lost with the connection".to_owned()
+        }
+        Err(error) => format!("failed: {error}"),
+    }
 }
 
 /// A remark for the person at the terminal, on standard error. Nobody to read it is no error.

@@ -4,7 +4,8 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::cli::Common;
-use crate::output::Format;
+use crate::client::Done;
+use crate::output::{Format, remark};
 
 /// Add partitions to a topic.
 ///
@@ -31,7 +32,9 @@ impl Arguments {
         let before = i32::try_from(cluster.topic(&self.name)?.partitions.len()).unwrap_or(i32::MAX);
         // The count in all, so that a request that is sent again adds nothing more.
         let partitions = before.saturating_add(self.num);
-        cluster.add_partitions(&self.name, partitions, self.dry_run)?;
+        if cluster.add_partitions(&self.name, partitions, self.dry_run)? == Done::Found {
+            remark("an answer was lost with the connection; this is what the topic has now");
+        }
         let mut out = self.common.output();
         if out.format == Format::Json {
             let told = serde_json::json!({

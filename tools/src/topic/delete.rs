@@ -5,7 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::Common;
-use crate::output::{Format, Table, fail_if_any};
+use crate::output::{Format, Table, deletion_status, fail_if_any};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -28,12 +28,8 @@ impl Arguments {
         let mut failures = Vec::new();
         let mut rows = Vec::new();
         for (topic, outcome) in results {
-            let status = match &outcome {
-                Ok(()) => "deleted".to_owned(),
-                Err(error) => format!("failed: {error}"),
-            };
+            rows.push(Row { topic, status: deletion_status(&outcome) });
             failures.extend(outcome.err());
-            rows.push(Row { topic, status });
         }
         let mut out = self.common.output();
         if out.format == Format::Json {

@@ -96,6 +96,10 @@ impl Producer {
     ) -> Result<Self> {
         find_topic(cluster, topic, options.create_topic)?;
         let partitions = cluster.topic(topic)?.partitions.len() as i32;
+        if partitions == 0 {
+            let none = format!("the cluster names no partition of topic {topic}");
+            return Err(ClientError::NoLeader(none));
+        }
         if let Some(wanted) = options.partition {
             cluster.retry_on(&[topic], |cluster| cluster.leader(topic, wanted))?;
         }

@@ -11,7 +11,7 @@ pub(super) struct Partitioner {
 impl Partitioner {
     /// `partitions` is above zero; `fixed` overrules keys.
     pub(super) fn new(partitions: i32, fixed: Option<i32>) -> Self {
-        assert!(partitions > 0, "metadata names at least one partition of a topic");
+        assert!(partitions > 0, "a topic without partitions is not written to");
         let current = fixed.unwrap_or(std::process::id() as i32 % partitions);
         Self { partitions, fixed, current }
     }

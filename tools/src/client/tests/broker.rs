@@ -1,7 +1,9 @@
-//! A broker of a few lines: one partition of one topic `t`, produce requests answered by script.
-//! What it knows of consumer groups is in `groups.rs`.
+//! A broker of a few lines: one partition of one topic `t`, and a topic `hollow` without any;
+//! produce requests answered by script.
+//! What it knows of consumer groups is in `groups.rs`, of changes to topics in `topics.rs`.
 
 mod groups;
+mod topics;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -22,7 +24,7 @@ use net::wire::messages::{
 };
 use net::wire::{Encoded, Message, Records, decode, encode_response};
 
-/// What happens to one produce request.
+/// What happens to one request that writes or changes something.
 pub(super) enum Reaction {
     /// It is stored at this offset.
     Stored(i64),
@@ -46,8 +48,11 @@ struct State {
     peer_port: Option<i32>,
     /// Codes for the next questions after a coordinator; then it is this broker.
     coordinator_codes: Vec<ErrorCode>,
-    /// Codes for the next requests to the coordinator; then all goes well.
-    group_codes: Vec<ErrorCode>,
+    /// What happens to the next requests about groups and to those that change topics; then all
+    /// goes well.
+    reactions: Vec<Reaction>,
+    /// Whether answers about offsets, topics and groups come without their rows.
+    omits_rows: bool,
     /// Connections that are still to be closed at once.
     away: u32,
     refused: u32,
@@ -73,9 +78,21 @@ impl Broker {
     /// A broker that answers questions after a coordinator, and then requests to it, with these
     /// codes before all goes well.
     pub(super) fn start_with_groups(coordinator: &[ErrorCode], group: &[ErrorCode]) -> Self {
-        let reversed = |codes: &[ErrorCode]| codes.iter().rev().copied().collect();
-        let (coordinator_codes, group_codes) = (reversed(coordinator), reversed(group));
-        Self::serve(State { coordinator_codes, group_codes, ..State::default() })
+        let coordinator_codes = coordinator.iter().rev().copied().collect();
+        let reactions = group.iter().rev().copied().map(Reaction::Code).collect();
+        Self::serve(State { coordinator_codes, reactions, ..State::default() })
+    }
+
+    /// A broker that reacts so to requests about groups and to those that change topics, before all
+    /// goes well.
+    pub(super) fn start_reacting(mut reactions: Vec<Reaction>) -> Self {
+        reactions.reverse();
+        Self::serve(State { reactions, ..State::default() })
+    }
+
+    /// A broker whose answers lack the rows that were asked for.
+    pub(super) fn start_omitting_rows() -> Self {
+        Self::serve(State { omits_rows: true, ..State::default() })
     }
 
     /// A broker that says that another one at `address` belongs to the cluster.
@@ -166,8 +183,32 @@ impl State {
             }
             ApiKey::PRODUCE => self.produce(front),
             ApiKey::FETCH => self.fetch(front),
+            ApiKey::LIST_OFFSETS => self.list_offsets(front),
+            ApiKey::CREATE_TOPICS
+            | ApiKey::CREATE_PARTITIONS
+            | ApiKey::DELETE_TOPICS
+            | ApiKey::DELETE_RECORDS
+            | ApiKey::INCREMENTAL_ALTER_CONFIGS => self.change_topics(front),
             _ => self.answer_about_groups(front),
         }
+    }
+
+    /// The code of the next reaction; `None` if the connection is to be closed instead.
+    fn next_code(&mut self) -> Option<ErrorCode> {
+        match self.reactions.pop() {
+            None | Some(Reaction::Stored(_)) => Some(ErrorCode::NONE),
+            Some(Reaction::Code(code)) => Some(code),
+            Some(Reaction::HangUp) => None,
+            Some(Reaction::Restart) => {
+                self.away = 3;
+                None
+            }
+        }
+    }
+
+    /// `rows`, unless this broker leaves them out.
+    fn told<T>(&self, rows: Vec<T>) -> Vec<T> {
+        if self.omits_rows { Vec::new() } else { rows }
     }
 
     fn api_versions(&self, front: &Front<'_>) -> Option<Encoded> {
@@ -200,15 +241,16 @@ impl State {
             port,
             ..Default::default()
         });
-        let topic = MetadataResponseTopic {
-            name: Some("t".into()),
+        let topic = |name: &'static str, partitions| MetadataResponseTopic {
+            name: Some(name.into()),
             topic_id: [1; 16],
-            partitions: vec![MetadataResponsePartition::default()],
+            partitions,
             ..Default::default()
         };
+        let partitions = vec![MetadataResponsePartition::default()];
         let answer = MetadataResponse {
             brokers: brokers.collect(),
-            topics: vec![topic],
+            topics: vec![topic("t", partitions), topic("hollow", Vec::new())],
             ..Default::default()
         };
         encode(front, &answer)

@@ -5,13 +5,9 @@ use std::time::Duration;
 
 use net::wire::errors::ErrorCode;
 
-use super::broker::Broker;
-use super::{ClientError, Cluster, Options, cluster};
-use crate::client::{Assignment, Offsets};
-
-fn times(broker: &Broker, api: &str) -> usize {
-    broker.versions().iter().filter(|(name, _)| *name == api).count()
-}
+use super::broker::{Broker, Reaction};
+use super::{ClientError, Cluster, Options, cluster, times};
+use crate::client::{Assignment, Done, Offsets};
 
 /// `t` 0 at 5, `t` 1 at 6.
 fn two_offsets() -> Offsets {
@@ -94,6 +90,16 @@ fn a_refused_partition_is_an_outcome_of_its_own_with_advice() {
 }
 
 #[test]
+fn a_commit_that_the_answer_leaves_out_is_a_failure() {
+    let broker = Broker::start_with_groups(&[], &[]);
+    let offsets = Offsets::from([("t".to_owned(), BTreeMap::from([(0, 5), (2, 6)]))]);
+    let outcomes = cluster(&broker).commit_offsets("g", &offsets).unwrap();
+    let failed: Vec<_> = outcomes.iter().filter(|(.., outcome)| outcome.is_err()).collect();
+    let [(topic, 2, Err(error))] = failed[..] else { panic!("{failed:?}") };
+    assert!(topic == "t" && error.to_string().contains("said nothing of"), "{error}");
+}
+
+#[test]
 fn deleting_says_what_stands_in_the_way() {
     let codes = [ErrorCode::NON_EMPTY_GROUP, ErrorCode::GROUP_ID_NOT_FOUND];
     let broker = Broker::start_with_groups(&[], &codes);
@@ -145,4 +151,31 @@ fn an_old_coordinator_is_spoken_to_in_its_own_versions() {
     // It would list all groups and call them what was asked for.
     let (listed, failures) = cluster.list_consumer_groups(&["Empty"], &[]).unwrap();
     assert!(listed.is_empty() && failures[0].to_string().contains("too old"), "{failures:?}");
+}
+
+const NOT_FOUND: Reaction = Reaction::Code(ErrorCode::GROUP_ID_NOT_FOUND);
+
+#[test]
+fn a_deletion_whose_answer_was_lost_is_done_when_the_group_is_not_there() {
+    let broker = Broker::start_reacting(vec![Reaction::HangUp, NOT_FOUND, NOT_FOUND]);
+    let mut cluster = cluster(&broker);
+    assert_eq!(cluster.delete_consumer_group("g").unwrap(), Done::Found);
+    let error = cluster.delete_consumer_group("g").unwrap_err();
+    assert!(matches!(error, ClientError::NoGroup(_)), "a loss counts for one command only");
+    assert_eq!(cluster.delete_consumer_group("g").unwrap(), Done::Confirmed);
+}
+
+#[test]
+fn offsets_whose_deletion_was_not_answered_are_deleted_when_they_are_not_there() {
+    // The answer has a row for `t` 0 only: 1 has nothing committed any more.
+    let broker = Broker::start_reacting(vec![Reaction::HangUp]);
+    let outcomes = cluster(&broker).delete_offsets("g", "t", &[0, 1]).unwrap();
+    assert!(matches!(outcomes[..], [(_, 0, Ok(())), (_, 1, Ok(()))]), "{outcomes:?}");
+    // The group went with its last offset.
+    let broker = Broker::start_reacting(vec![Reaction::HangUp, NOT_FOUND, NOT_FOUND]);
+    let mut cluster = cluster(&broker);
+    let outcomes = cluster.delete_offsets("g", "t", &[0]).unwrap();
+    assert!(matches!(outcomes[..], [(_, 0, Ok(()))]), "{outcomes:?}");
+    let error = cluster.delete_offsets("g", "t", &[0]).unwrap_err();
+    assert!(matches!(error, ClientError::NoGroup(_)), "{error}");
 }

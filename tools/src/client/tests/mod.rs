@@ -2,6 +2,7 @@
 
 mod broker;
 mod groups;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,6 +18,11 @@ use broker::{Broker, Reaction};
 fn cluster(broker: &Broker) -> Cluster {
     let options = Options { patience: Duration::from_secs(5), ..Options::new(&broker.address) };
     Cluster::new(options)
+}
+
+/// How often the broker was asked this.
+fn times(broker: &Broker, api: &str) -> usize {
+    broker.versions().iter().filter(|(name, _)| *name == api).count()
 }
 
 const ALL: ProducerOptions = ProducerOptions {

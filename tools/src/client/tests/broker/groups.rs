@@ -40,7 +40,7 @@ impl State {
         if front.key == ApiKey::FIND_COORDINATOR {
             return self.find_coordinator(front);
         }
-        let code = self.group_codes.pop().unwrap_or_default();
+        let code = self.next_code()?;
         match front.key {
             ApiKey::LIST_GROUPS => {
                 let group = ListedGroup {
@@ -56,7 +56,8 @@ impl State {
             ApiKey::CONSUMER_GROUP_DESCRIBE => describe_modern(front, code),
             ApiKey::DELETE_GROUPS => {
                 let result = DeletableGroupResult { error_code: code.0, ..Default::default() };
-                encode(front, &DeleteGroupsResponse { results: vec![result], ..Default::default() })
+                let results = self.told(vec![result]);
+                encode(front, &DeleteGroupsResponse { results, ..Default::default() })
             }
             ApiKey::OFFSET_FETCH => fetch_offsets(front, code),
             ApiKey::OFFSET_COMMIT => {
@@ -72,13 +73,22 @@ impl State {
                 };
                 encode(front, &OffsetCommitResponse { topics: vec![topic], ..Default::default() })
             }
-            ApiKey::OFFSET_DELETE => {
-                let row = OffsetDeleteResponsePartition { partition_index: 0, error_code: code.0 };
-                let topic = OffsetDeleteResponseTopic { name: "t".into(), partitions: vec![row] };
-                encode(front, &OffsetDeleteResponse { topics: vec![topic], ..Default::default() })
-            }
+            ApiKey::OFFSET_DELETE => self.delete_offsets(front, code),
             other => panic!("no script for {other}"),
         }
+    }
+
+    /// A code of the group as a whole stands above the rows; a partition that has nothing committed
+    /// has no row, as from some coordinators.
+    fn delete_offsets(&self, front: &Front<'_>, code: ErrorCode) -> Option<Encoded> {
+        if code == ErrorCode::GROUP_ID_NOT_FOUND {
+            let error_code = code.0;
+            return encode(front, &OffsetDeleteResponse { error_code, ..Default::default() });
+        }
+        let row = OffsetDeleteResponsePartition { partition_index: 0, error_code: code.0 };
+        let partitions = self.told(vec![row]);
+        let topic = OffsetDeleteResponseTopic { name: "t".into(), partitions };
+        encode(front, &OffsetDeleteResponse { topics: vec![topic], ..Default::default() })
     }
 
     fn find_coordinator(&mut self, front: &Front<'_>) -> Option<Encoded> {
