@@ -135,7 +135,7 @@ fn a_round_of_compaction_that_finds_no_descriptor_comes_again() {
         assert!(done.replaced > 1, "{done:?}");
         store.close().await.unwrap();
     });
-    assert!(bench.files("-1-1.log").len() > 0);
+    assert!(!bench.files("-1-1.log").is_empty());
 }
 
 /// Memory that others hold (answers that consumers do not read) makes an append wait for it. A node
