@@ -140,6 +140,10 @@ limits! {
         "Members of one consumer group, and besides as many that were given a member id and have not come back with it; group.max.size may be lower. Further ones are refused (GROUP_MAX_SIZE_REACHED)."
     member_metadata_bytes_max: u32 = MIB as u32, extreme 4 * KIB as u32;
         "What one member of a consumer group may say in all its protocols together, in bytes. A longer join is refused (POLICY_VIOLATION)."
+    member_protocols_max: u32 = 128, extreme 8;
+        "Protocols that one member of a classic consumer group may name; clients have a handful. A longer join is refused (POLICY_VIOLATION)."
+    answers_per_group_max: u32 = 8, extreme 8;
+        "How often one request is answered about the same consumer group (OffsetFetch, DescribeGroups, ConsumerGroupDescribe). Further answers are left out: they would say the same."
     offsets_per_consumer_group_max: u32 = 200_000, extreme 256;
         "Partitions with a committed offset in one consumer group. Commits of further ones are refused (INVALID_COMMIT_OFFSET_SIZE)."
     group_writes_in_flight_max: u32 = 16_384, extreme 8;

@@ -116,6 +116,8 @@ pub struct GroupSettings {
     pub groups_max: usize,
     /// [`Limits::member_metadata_bytes_max`].
     pub member_metadata_bytes_max: usize,
+    /// [`Limits::member_protocols_max`].
+    pub member_protocols_max: usize,
     /// [`Limits::offsets_per_consumer_group_max`].
     pub offsets_per_group_max: usize,
     /// [`Limits::group_writes_in_flight_max`].
@@ -168,6 +170,7 @@ impl GroupSettings {
             regexes_max: limits.consumer_group_regexes_max as usize,
             groups_max: limits.consumer_groups_per_partition_max as usize,
             member_metadata_bytes_max: limits.member_metadata_bytes_max as usize,
+            member_protocols_max: limits.member_protocols_max as usize,
             offsets_per_group_max: limits.offsets_per_consumer_group_max as usize,
             writes_in_flight_max: limits.group_writes_in_flight_max as usize,
             deletion_batch_bytes: limits.group_deletion_batch_bytes as usize,

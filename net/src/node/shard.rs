@@ -376,6 +376,7 @@ fn coordinator_config(config: &NodeConfig) -> CoordinatorConfig {
         topic: CONSUMER_OFFSETS,
         groups,
         load_bytes_max: limits.coordinator_load_bytes,
+        decompressed_bytes_max: limits.decompressed_bytes_max,
         batch_bytes_max: OFFSETS_BATCH_BYTES_MAX,
         unwritten_bytes_max: limits.coordinator_unwritten_bytes_max as usize,
         waiting_max: limits.coordinator_requests_per_shard_max as usize,

@@ -9,8 +9,6 @@ use super::super::settings::GroupSettings;
 /// Longest text that may be part of a record, in bytes. The records count a text's bytes in 16
 /// bits, and a member id is made of such a text and a UUID.
 const TEXT_BYTES_MAX: usize = 32_000;
-/// Protocols that one join may name. Clients have a handful.
-const PROTOCOLS_MAX: usize = 128;
 
 /// Whether the request may be handled at all. Commits, fetches, descriptions and deletions of
 /// groups also go with the empty group id, as in Kafka, where it once was a valid one.
@@ -56,8 +54,10 @@ fn join(call: &JoinCall, settings: &GroupSettings) -> Result<(), GroupError> {
     if !allowed.contains(&call.session_timeout_ms) {
         return Err(GroupError::InvalidSessionTimeout);
     }
-    if call.protocols.len() > PROTOCOLS_MAX {
-        return Err(GroupError::OverLimit("the join names more than 128 protocols"));
+    if call.protocols.len() > settings.member_protocols_max {
+        return Err(GroupError::OverLimit(
+            "the join names more protocols than it may (member_protocols_max)",
+        ));
     }
     let instance = call.group_instance_id.as_deref().unwrap_or_default();
     let texts = [&*call.member_id, instance, &call.client_id, &call.client_host];

@@ -86,7 +86,8 @@ impl Inner {
                 return Err(LoadError::Left);
             }
             let fetched = self.fetch(place.id, from).await?;
-            from = match replay(&mut coordinator, &fetched, from, end)? {
+            let expanded_max = self.config.decompressed_bytes_max;
+            from = match replay(&mut coordinator, &fetched, (from, end), expanded_max)? {
                 Some(next) => next,
                 None if fetched.log_start > from => fetched.log_start,
                 None => return Err(LoadError::Nothing(from)),
@@ -109,6 +110,9 @@ impl Inner {
                 return Ok(committed);
             }
             self.rt.sleep(RETRY_AFTER).await;
+            if self.state.borrow_mut().seat(index, turn).is_none() {
+                return Err(LoadError::Left);
+            }
         }
     }
 
@@ -171,12 +175,12 @@ impl Inner {
 }
 
 /// Replays what a fetch brought, from `from` up to `end`; where to go on, or nothing if it brought no
-/// batch.
+/// batch. Only clients write compressed batches here, which expand to `expanded_max` bytes at most.
 fn replay(
     coordinator: &mut Coordinator,
     fetched: &FetchOk,
-    from: Offset,
-    end: Offset,
+    (from, end): (Offset, Offset),
+    expanded_max: u64,
 ) -> Result<Option<Offset>, LoadError> {
     // Views end where blocks of memory end, not where batches do.
     let bytes: Vec<u8> = fetched.views.iter().flat_map(|view| view.iter().copied()).collect();
@@ -184,7 +188,7 @@ fn replay(
     for batch in Batches::new(&bytes).take_while(|batch| batch.base_offset() < end) {
         let broken = |error| LoadError::Batch(batch.base_offset(), error);
         if !batch.is_control() {
-            replay_batch(coordinator, &batch, from).map_err(broken)?;
+            replay_batch(coordinator, &batch, from, expanded_max).map_err(broken)?;
         }
         next = Some(batch.last_offset().plus(1));
     }
@@ -195,11 +199,9 @@ fn replay_batch(
     coordinator: &mut Coordinator,
     batch: &engine::batch::BatchView<'_>,
     from: Offset,
+    expanded_max: u64,
 ) -> Result<(), BatchError> {
-    /// What a compressed batch of this topic may expand to: more than Produce lets in, whatever the topic's
-    /// `max.message.bytes`. The broker itself writes none.
-    const DECOMPRESSED_BYTES_MAX: u64 = 256 << 20;
-    let mut records = batch.records(DECOMPRESSED_BYTES_MAX)?;
+    let mut records = batch.records(expanded_max)?;
     while let Some(record) = records.next() {
         let record = record?;
         if batch.base_offset().plus(i64::from(record.offset_delta)) < from {

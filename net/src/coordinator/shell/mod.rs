@@ -49,6 +49,8 @@ pub struct ServiceConfig {
     pub groups: GroupSettings,
     /// `offsets.load.buffer.size`: bytes read at a time.
     pub load_bytes_max: u32,
+    /// What a batch that a client wrote to the topic may expand to, in bytes: as much as Produce lets in.
+    pub decompressed_bytes_max: u64,
     /// `max.message.bytes` of the topic: the longest batch that is written.
     pub batch_bytes_max: usize,
     /// Bytes of records that wait for the log, per coordinator, before requests are refused.

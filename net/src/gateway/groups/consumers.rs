@@ -109,7 +109,8 @@ pub(in super::super) async fn describe(call: Call) -> Handled {
     gateway.count_trailing(decoded.trailing_bytes);
     let request = decoded.message;
     head.at_most_items(request.group_ids.len())?;
-    let ids = few_of_each(&request.group_ids, |id| id);
+    let times_max = gateway.settings().limits.answers_per_group_max;
+    let ids = few_of_each(&request.group_ids, times_max, |id| id);
     let ids: Vec<String> = ids.map(|id| (*id).to_owned()).collect();
     let with_operations = request.include_authorized_operations;
     drop(request);

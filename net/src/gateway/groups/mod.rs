@@ -58,21 +58,19 @@ fn code<T>(outcome: &Result<T, GroupError>) -> ErrorCode {
     }
 }
 
-/// Answers about one group in one answer.
-const ANSWERS_PER_GROUP_MAX: usize = 8;
-
-/// What is asked, in order, less what is asked about one group more than a few times. Kafka answers each time, and so
+/// What is asked, in order, less what is asked about one group more than `times_max` times. Kafka answers each time, and so
 /// do we as far as anybody means it; but thirty kilobytes that name one large group two thousand times would
 /// be answered with gigabytes.
 fn few_of_each<'a, T>(
     asked: &'a [T],
+    times_max: u32,
     group: impl Fn(&'a T) -> &'a str,
 ) -> impl Iterator<Item = &'a T> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
     asked.iter().filter(move |one| {
         let count = counts.entry(group(one)).or_default();
         *count += 1;
-        *count <= ANSWERS_PER_GROUP_MAX
+        *count <= times_max
     })
 }
 
@@ -88,7 +86,7 @@ mod tests {
     #[test]
     fn a_group_is_asked_about_a_few_times_and_no_more() {
         let asked: Vec<&str> = [["a"; 3].as_slice(), &["b"; 20], &["a"]].concat();
-        let kept: Vec<&str> = few_of_each(&asked, |id| id).copied().collect();
+        let kept: Vec<&str> = few_of_each(&asked, 8, |id| id).copied().collect();
         assert_eq!(kept, [["a"; 3].as_slice(), &["b"; 8], &["a"]].concat());
     }
 }

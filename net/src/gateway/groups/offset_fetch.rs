@@ -52,7 +52,8 @@ pub(in super::super) async fn fetch(call: Call) -> Handled {
         head.at_most_items(request.groups.len())?;
         let image = gateway.image();
         let one = |group| of_group(&image, head.version, group, request.require_stable);
-        few_of_each(&request.groups, |group| group.group_id).map(one).collect()
+        let times_max = gateway.settings().limits.answers_per_group_max;
+        few_of_each(&request.groups, times_max, |group| group.group_id).map(one).collect()
     } else {
         vec![of_old(&request)]
     };
