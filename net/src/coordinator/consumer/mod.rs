@@ -15,6 +15,7 @@
 mod allowed;
 mod assign;
 mod classic;
+mod deadlines;
 mod embedded;
 mod heartbeat;
 mod migrate;
@@ -22,12 +23,14 @@ mod reconcile;
 mod state;
 mod topics;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use assign::{RANGE, UNIFORM};
 pub(crate) use classic::{ClassicJoin, admits};
+use deadlines::Deadlines;
+pub(crate) use deadlines::Owed;
 pub(crate) use heartbeat::{Draft, Surroundings, farewell, leaves_for_a_while};
 pub(crate) use migrate::{downgraded, may_downgrade, may_upgrade};
 #[cfg(test)]
@@ -41,11 +44,8 @@ pub(crate) use topics::{NoTopics, REGEX_BYTES_MAX, compile};
 
 use super::api::{GroupError, GroupRequest, Ticket};
 use super::classic::ClassicGroup;
-use super::machine::{Timer, TimerId, Turn};
+use super::machine::Turn;
 use super::settings::GroupOverrides;
-
-/// Between two looks at a deadline that came while the group was being written.
-const BUSY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// A group.
 #[derive(Debug)]
@@ -62,15 +62,7 @@ pub(crate) struct ConsumerGroup {
     pub(crate) is_busy: bool,
     /// Requests that wait for that.
     parked: VecDeque<Parked>,
-    sessions: BTreeMap<Arc<str>, TimerId>,
-    /// Deadlines of members that speak the classic protocol, to join again or to ask for what they
-    /// got.
-    owed: BTreeMap<(Arc<str>, Owed), TimerId>,
-    /// Deadlines of members that owe partitions, each with the member epoch it is of.
-    revocations: BTreeMap<Arc<str>, (TimerId, i32)>,
-    /// Deadlines that came while the group was being written, by the timer that stands for each of them
-    /// until somebody looks: all of them are looked at together when the write has ended.
-    late: BTreeMap<TimerId, Timer>,
+    deadlines: Deadlines,
     /// Going back to the classic protocol was tried, and is more than one batch of the log can hold.
     pub(crate) is_too_large_to_go_back: bool,
 }
@@ -89,15 +81,6 @@ impl Parked {
     pub(crate) fn new(ticket: Ticket, request: GroupRequest) -> Self {
         Self { ticket, request, new_id: String::new() }
     }
-}
-
-/// What a member that speaks the classic protocol was told to do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Owed {
-    /// To join again.
-    Join,
-    /// To ask for its assignment.
-    Sync,
 }
 
 /// A decision that is being written.
@@ -134,10 +117,7 @@ impl ConsumerGroup {
             checked: None,
             is_busy: false,
             parked: VecDeque::new(),
-            sessions: BTreeMap::new(),
-            owed: BTreeMap::new(),
-            revocations: BTreeMap::new(),
-            late: BTreeMap::new(),
+            deadlines: Deadlines::default(),
             is_too_large_to_go_back: false,
         }
     }
@@ -193,27 +173,6 @@ impl ConsumerGroup {
         self.draft = if changes.is_empty() { draft } else { self.state.clone() };
     }
 
-    /// The member was heard of: its session begins anew.
-    pub(crate) fn heard_of(&mut self, id: &Arc<str>, turn: &mut Turn<'_>) {
-        turn.timers.cancel(self.sessions.remove(id));
-        #[cfg(feature = "planted-bugs")]
-        if turn.settings.planted.stuck_rebalance {
-            return;
-        }
-        let timer = Timer::Silence { group: Arc::clone(&self.id), member: Arc::clone(id) };
-        let after = self.session_timeout(id, turn);
-        self.sessions.insert(Arc::clone(id), turn.set(after, timer));
-    }
-
-    fn session_timeout(&self, id: &str, turn: &Turn<'_>) -> Duration {
-        let member = self.state.members.get(id);
-        let classic = member.and_then(|member| member.subscription.classic.as_ref());
-        if let Some(classic) = classic {
-            return Duration::from_millis(classic.session_timeout_ms.max(0) as u64);
-        }
-        self.overrides.session_timeout.unwrap_or(turn.settings.consumer_session_timeout)
-    }
-
     /// A decision is written: it is the state now.
     pub(crate) fn take(&mut self, decided: &Decided, turn: &mut Turn<'_>) {
         for change in &decided.changes {
@@ -242,164 +201,11 @@ impl ConsumerGroup {
     pub(crate) fn not_written(&mut self, member: Option<&Arc<str>>, turn: &mut Turn<'_>) {
         self.draft = self.state.clone();
         let Some(member) = member else { return };
-        if self.state.members.contains_key(member) && !self.sessions.contains_key(member) {
+        if self.state.members.contains_key(member) && !self.deadlines.sessions.contains_key(member)
+        {
             self.try_again(member, turn);
         }
         self.watch_revocation(member, turn);
-    }
-
-    /// Deadlines of a member that is gone.
-    fn forget_deadlines(&mut self, id: &Arc<str>, turn: &mut Turn<'_>) {
-        turn.timers.cancel(self.sessions.remove(id));
-        turn.timers.cancel(self.revocations.remove(id).map(|(timer, _)| timer));
-        for what in [Owed::Join, Owed::Sync] {
-            self.has_done(id, what, turn);
-        }
-    }
-
-    /// A member that speaks the classic protocol has that long to do it; a deadline that runs stays.
-    pub(crate) fn expect(
-        &mut self,
-        id: &Arc<str>,
-        what: Owed,
-        within: Duration,
-        turn: &mut Turn<'_>,
-    ) {
-        let owed = (Arc::clone(id), what);
-        if !self.owed.contains_key(&owed) {
-            let group = Arc::clone(&self.id);
-            let timer = Timer::Owed { group, member: Arc::clone(id), what };
-            self.owed.insert(owed, turn.set(within, timer));
-        }
-    }
-
-    /// It did.
-    pub(crate) fn has_done(&mut self, id: &Arc<str>, what: Owed, turn: &mut Turn<'_>) {
-        turn.timers.cancel(self.owed.remove(&(Arc::clone(id), what)));
-    }
-
-    /// A member that speaks the classic protocol has joined, and asks for its assignment next.
-    pub(crate) fn has_joined(&mut self, id: &Arc<str>, within: Duration, turn: &mut Turn<'_>) {
-        self.has_done(id, Owed::Join, turn);
-        self.has_done(id, Owed::Sync, turn);
-        self.expect(id, Owed::Sync, within, turn);
-    }
-
-    /// How long a member may take to join again.
-    pub(crate) fn rebalance_timeout(&self, id: &str) -> Duration {
-        let member = self.state.members.get(id);
-        let timeout = member.map_or(0, |member| member.subscription.rebalance_timeout_ms);
-        Duration::from_millis(timeout.max(0) as u64)
-    }
-
-    /// Whoever owes partitions has its rebalance timeout to give them up.
-    fn watch_revocation(&mut self, id: &Arc<str>, turn: &mut Turn<'_>) {
-        let owes = self.state.owes_revocation(id);
-        let epoch = self.state.members.get(id).map(|member| member.current.epoch);
-        let watched = self.revocations.get(id).map(|(_, epoch)| *epoch);
-        if owes && watched == epoch {
-            return;
-        }
-        if let Some((timer, _)) = self.revocations.remove(id) {
-            turn.timers.cancel(Some(timer));
-        }
-        let Some(epoch) = epoch.filter(|_| owes) else { return };
-        let timer = Timer::Revocation { group: Arc::clone(&self.id), member: Arc::clone(id) };
-        let timer = turn.set(self.rebalance_timeout(id), timer);
-        self.revocations.insert(Arc::clone(id), (timer, epoch));
-    }
-
-    /// Whether the member whose deadline has come is to go. While the group is being written, the
-    /// deadline is kept ([`Self::late_members`]), and comes again a little later in any case.
-    pub(crate) fn is_overdue(&mut self, timer: &Timer, turn: &mut Turn<'_>) -> bool {
-        let fired = self.timer_of(timer);
-        if let Some(fired) = fired {
-            self.late.remove(&fired);
-        }
-        if self.is_busy {
-            self.look_again(timer, turn);
-            return false;
-        }
-        match timer {
-            Timer::Silence { member, .. } => {
-                self.sessions.remove(member);
-                self.state.members.contains_key(member)
-            }
-            Timer::Revocation { member, .. } => {
-                let Some((_, epoch)) = self.revocations.remove(member) else { return false };
-                let found = self.state.members.get(member);
-                found.is_some_and(|found| found.current.epoch == epoch)
-                    && self.state.owes_revocation(member)
-            }
-            Timer::Owed { member, what, .. } => {
-                self.owed.remove(&(Arc::clone(member), *what));
-                self.state.members.contains_key(member)
-            }
-            _ => false,
-        }
-    }
-
-    /// The timer that stands for a deadline now.
-    fn timer_of(&self, timer: &Timer) -> Option<TimerId> {
-        match timer {
-            Timer::Silence { member, .. } => self.sessions.get(member).copied(),
-            Timer::Revocation { member, .. } => {
-                self.revocations.get(member).map(|(timer, _)| *timer)
-            }
-            Timer::Owed { member, what, .. } => {
-                self.owed.get(&(Arc::clone(member), *what)).copied()
-            }
-            _ => None,
-        }
-    }
-
-    fn look_again(&mut self, timer: &Timer, turn: &mut Turn<'_>) {
-        let again = turn.set(BUSY_AGAIN_AFTER, timer.clone());
-        let kept = match timer {
-            Timer::Silence { member, .. } => {
-                self.sessions.insert(Arc::clone(member), again);
-                true
-            }
-            Timer::Revocation { member, .. } => {
-                let found = self.revocations.get_mut(member);
-                found.map(|(timer, _)| *timer = again).is_some()
-            }
-            Timer::Owed { member, what, .. } => {
-                self.owed.insert((Arc::clone(member), *what), again);
-                true
-            }
-            _ => false,
-        };
-        match kept {
-            true => drop(self.late.insert(again, timer.clone())),
-            false => turn.timers.cancel(Some(again)),
-        }
-    }
-
-    /// Who was due while the group was being written, and has not been heard of since.
-    pub(crate) fn late_members(&mut self, turn: &mut Turn<'_>) -> BTreeSet<Arc<str>> {
-        let mut overdue = BTreeSet::new();
-        for (id, timer) in std::mem::take(&mut self.late) {
-            if self.timer_of(&timer) != Some(id) {
-                continue;
-            }
-            turn.timers.cancel(Some(id));
-            if self.is_overdue(&timer, turn)
-                && let Timer::Silence { member, .. }
-                | Timer::Revocation { member, .. }
-                | Timer::Owed { member, .. } = timer
-            {
-                overdue.insert(member);
-            }
-        }
-        overdue
-    }
-
-    /// The deadline of a member that could not be taken out at once.
-    pub(crate) fn try_again(&mut self, member: &Arc<str>, turn: &mut Turn<'_>) {
-        let timer = Timer::Silence { group: Arc::clone(&self.id), member: Arc::clone(member) };
-        turn.timers.cancel(self.sessions.remove(member));
-        self.sessions.insert(Arc::clone(member), turn.set(BUSY_AGAIN_AFTER, timer));
     }
 
     /// Serves from now on: every member has its session timeout to be heard of.
@@ -408,28 +214,11 @@ impl ConsumerGroup {
         self.watch_everybody(turn);
     }
 
-    /// Every member has its session timeout to be heard of.
-    pub(crate) fn watch_everybody(&mut self, turn: &mut Turn<'_>) {
-        let ids: Vec<Arc<str>> = self.state.members.keys().cloned().collect();
-        for id in &ids {
-            self.heard_of(id, turn);
-            self.watch_revocation(id, turn);
-        }
-    }
-
     /// The group is gone or elsewhere: whoever waits is answered, no deadline comes any more.
     pub(crate) fn close(&mut self, why: GroupError, turn: &mut Turn<'_>) {
         for parked in std::mem::take(&mut self.parked) {
             turn.answer(parked.ticket, parked.request.refusal(why));
         }
-        for timer in std::mem::take(&mut self.sessions).into_values() {
-            turn.timers.cancel(Some(timer));
-        }
-        for (timer, _) in std::mem::take(&mut self.revocations).into_values() {
-            turn.timers.cancel(Some(timer));
-        }
-        for timer in std::mem::take(&mut self.owed).into_values() {
-            turn.timers.cancel(Some(timer));
-        }
+        self.deadlines.cancel(turn);
     }
 }
