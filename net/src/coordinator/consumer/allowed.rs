@@ -44,6 +44,13 @@ impl State {
         })
     }
 
+    /// Whether every member but that one has what it shall have, and nothing else.
+    pub(crate) fn is_settled_but_for(&self, id: &str) -> bool {
+        self.members.iter().filter(|(other, _)| &***other != id).all(|(_, member)| {
+            member.current.epoch == self.epoch && member.current.state == MemberState::Stable
+        })
+    }
+
     /// What a member shall have.
     pub(crate) fn target_of(&self, id: &str) -> Option<&Partitions> {
         self.targets.get(id).map(|target| &**target)

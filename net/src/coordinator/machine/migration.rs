@@ -122,7 +122,9 @@ impl Coordinator {
         let Some(classic) = downgraded(&group.id, after, &BTreeSet::new(), around) else {
             return Ok(None);
         };
-        let is_settled = !join.has_changed && join.joined.generation_id == classic.generation;
+        let is_settled = !join.has_changed
+            && join.joined.generation_id == classic.generation
+            && after.is_settled_but_for(id);
         let reason = (!is_settled).then_some("a static member went back to the classic protocol");
         let answer = Some((ticket, GroupReply::Join(Ok(join.joined.clone()))));
         Decision::back(&group.state, classic, reason, Some(Arc::clone(id)), answer).map(Some)

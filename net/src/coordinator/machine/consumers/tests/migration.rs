@@ -408,6 +408,26 @@ fn a_static_member_that_comes_back_with_the_classic_protocol_takes_its_group_alo
     assert_eq!(world.replayed().groups[GROUP].generation, 2);
 }
 
+/// As above, but another member still has what the one that comes back was to get. The group was a stable one at
+/// once, and both had it.
+#[test]
+fn a_group_that_is_taken_along_before_it_is_settled_begins_anew() {
+    let mut world = World::with(Migration::Bidirectional);
+    let old = world.classic_group();
+    world.beat(statically(join("new"))).unwrap();
+    let mut back = joins("", &[]);
+    back.group_instance_id = Some("i".to_owned());
+    let joined = world.classic_join(back).unwrap();
+    assert!(world.coordinator.consumers.is_empty());
+    let id = &joined.member_id;
+    assert_eq!(
+        world.sync(id, joined.generation_id, Vec::new()),
+        Err(GroupError::RebalanceInProgress)
+    );
+    assert_eq!(world.heartbeat(id, joined.generation_id), AGAIN);
+    assert!(world.heartbeat(&old, 1).is_err());
+}
+
 #[test]
 fn groups_that_would_lose_something_stay_classic() {
     for (kind, metadata, share) in [
