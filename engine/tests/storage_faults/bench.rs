@@ -67,6 +67,14 @@ impl Bench {
         done.expect("it ended")
     }
 
+    /// Starts anew, and reads all of partition 1.
+    pub fn read_anew(&mut self) -> Vec<u8> {
+        self.life(|rt| async move {
+            let (store, _) = open(&rt).await.unwrap();
+            read_all(&store, 1).await.unwrap()
+        })
+    }
+
     /// Files below the data directory whose path contains `part`.
     pub fn files(&self, part: &str) -> Vec<PathBuf> {
         let all = self.world.files(self.node, Path::new("/data"));

@@ -98,10 +98,7 @@ fn writes_that_did_nothing_or_only_a_part_are_made_again() {
             read_all(&store, 1).await.unwrap()
         });
         bench.world.clear_rules();
-        let found = bench.life(|rt| async move {
-            let (store, _) = open(&rt).await.unwrap();
-            read_all(&store, 1).await.unwrap()
-        });
+        let found = bench.read_anew();
         assert!(sent == found, "{excuse:?}");
         assert_eq!(offsets(&found).len(), 60);
     }
@@ -125,10 +122,7 @@ fn a_failed_flush_of_a_segment_fences_and_loses_nothing() {
         assert_eq!(store.fenced(), Some(Errno::EIO), "a later flush would prove nothing");
     });
     bench.world.clear_rules();
-    let found = bench.life(|rt| async move {
-        let (store, _) = open(&rt).await.unwrap();
-        read_all(&store, 1).await.unwrap()
-    });
+    let found = bench.read_anew();
     assert_eq!(offsets(&found).len(), 20);
 }
 

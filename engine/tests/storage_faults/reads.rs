@@ -33,10 +33,7 @@ fn record_bytes_are_copied_once_when_large_and_twice_when_small() {
         assert!(read.read_out >= 20 * 500 + 10 * 100_000);
         assert_eq!(read.on_read, 0, "a fetch copies nothing");
     });
-    let found = bench.life(|rt| async move {
-        let (store, _) = open(&rt).await.unwrap();
-        read_all(&store, 1).await.unwrap()
-    });
+    let found = bench.read_anew();
     assert_eq!(offsets(&found).len(), 30);
 }
 
@@ -146,9 +143,6 @@ fn an_idle_tail_is_read_from_the_journal_and_comes_back_for_appends() {
         assert_eq!(offsets(&read_all(&store, 1).await.unwrap()), [0, 1, 2, 3, 4, 5]);
         read_all(&store, 1).await.unwrap()
     });
-    let found = bench.life(|rt| async move {
-        let (store, _) = open(&rt).await.unwrap();
-        read_all(&store, 1).await.unwrap()
-    });
+    let found = bench.read_anew();
     assert!(sent == found);
 }

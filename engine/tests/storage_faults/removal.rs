@@ -113,10 +113,7 @@ fn a_segment_without_its_sidecar_gets_one_when_there_is_room() {
             read_all(&store, 1).await.unwrap()
         });
         bench.world.clear_rules();
-        let found = bench.life(|rt| async move {
-            let (store, _) = open(&rt).await.unwrap();
-            read_all(&store, 1).await.unwrap()
-        });
+        let found = bench.read_anew();
         assert!(sent == found && offsets(&found).len() >= 2, "{refusals} refusals");
         let first = format!("{}/0/{:020}-1.side", id(1).topic, 0);
         assert_eq!(bench.files(&first).len(), 1, "{refusals} refusals");
@@ -163,10 +160,7 @@ fn retention_by_size_takes_whole_segments_and_their_files() {
         assert!(!is_there().await);
         read_all(&store, 1).await.unwrap()
     });
-    let found = bench.life(|rt| async move {
-        let (store, _) = open(&rt).await.unwrap();
-        read_all(&store, 1).await.unwrap()
-    });
+    let found = bench.read_anew();
     assert!(sent == found);
 }
 

@@ -70,10 +70,7 @@ fn a_flipped_bit_in_a_segment_is_never_served() {
         });
         bench.world.flip_bit(bench.node, &logs[0], at, 3);
     }
-    let found = bench.life(|rt| async move {
-        let (store, _) = open(&rt).await.unwrap();
-        read_all(&store, 1).await.unwrap()
-    });
+    let found = bench.read_anew();
     assert!(sent == found);
 }
 
