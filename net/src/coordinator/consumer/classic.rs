@@ -66,7 +66,7 @@ impl Draft {
         let (before, replaced) = self.admit_classic(call, id)?;
         let owned = Some(said.owned.clone());
         let new = subscription(&before.subscription, call, said);
-        let has_changed = self.subscribe(id, &before.subscription, new, around)?;
+        let has_changed = self.subscribe(id, &before.subscription, new, around);
         let epoch = self.state.epoch;
         self.follow(has_changed, around);
         let now = self.reconcile(id, &owned)?;
@@ -96,7 +96,10 @@ impl Draft {
         match (owner, call.member_id.is_empty()) {
             (None, true) => Ok((known(&self.state), None)),
             (None, false) => Err(GroupError::UnknownMemberId),
-            (Some(owner), true) => Ok((self.replace(&owner, id), Some(owner))),
+            (Some(owner), true) => {
+                self.replace(&owner, id);
+                Ok((known(&self.state), Some(owner)))
+            }
             (Some(owner), false) if owner != *id => Err(GroupError::FencedInstanceId),
             (Some(_), false) => Ok((known(&self.state), None)),
         }

@@ -94,9 +94,13 @@ impl Draft {
     ) -> Result<ConsumerBeat, GroupError> {
         let id: Arc<str> = Arc::from(&*call.member_id);
         self.has_room(&id, around)?;
-        let before = self.admit(&id, call)?;
+        let (before, replaced) = self.admit(&id, call)?;
         let new = subscription(&before.subscription, call);
-        let has_changed = self.subscribe(&id, &before.subscription, new, around)?;
+        self.has_room_for_regex(&before.subscription, &new, around)?;
+        if let Some(known) = replaced {
+            self.replace(&known, &id);
+        }
+        let has_changed = self.subscribe(&id, &before.subscription, new, around);
         self.follow(has_changed, around);
         let now = self.reconcile(&id, &call.owned)?;
         #[cfg(feature = "planted-bugs")]
@@ -124,6 +128,27 @@ impl Draft {
         }
     }
 
+    /// Whether the group may have one expression more, if the new subscription brings one and the old one does
+    /// not take one away. Asked before anything changes: what is changed has to be copied to be taken back.
+    fn has_room_for_regex(
+        &self,
+        old: &Subscription,
+        new: &Subscription,
+        around: Surroundings<'_>,
+    ) -> Result<(), GroupError> {
+        let is_known = |text: &String| self.state.regexes.contains_key(text);
+        let comes =
+            new.regex != old.regex && new.regex.as_ref().is_some_and(|text| !is_known(text));
+        let goes = |text: &String| is_known(text) && self.state.readers_of_regex(text) == 1;
+        let gone = usize::from(old.regex.as_ref().is_some_and(goes));
+        match !comes || self.state.regexes.len() - gone < around.settings.regexes_max {
+            true => Ok(()),
+            false => Err(GroupError::OverLimit(
+                "the group has as many regular expressions as it may have (consumer_group_regexes_max)",
+            )),
+        }
+    }
+
     /// A further epoch if something has changed, and an assignment for it if it is time for one.
     pub(super) fn follow(&mut self, has_changed: bool, around: Surroundings<'_>) {
         if has_changed || !around.is_checked {
@@ -137,49 +162,52 @@ impl Draft {
         }
     }
 
-    /// The member as it was, or as it begins.
-    fn admit(&mut self, id: &Arc<str>, call: &ConsumerBeatCall) -> Result<Member, GroupError> {
+    /// The member as it was, or as it begins; and whose place it takes.
+    fn admit(
+        &self,
+        id: &Arc<str>,
+        call: &ConsumerBeatCall,
+    ) -> Result<(Member, Option<Arc<str>>), GroupError> {
         let Some(instance) = call.instance_id.as_deref() else {
             let Some(member) = self.state.members.get(id) else {
                 return match call.member_epoch {
-                    0 => Ok(Member::default()),
+                    0 => Ok((Member::default(), None)),
                     _ => Err(GroupError::UnknownMemberId),
                 };
             };
             check_epoch(member, call)?;
-            return Ok(member.clone());
+            return Ok((member.clone(), None));
         };
         let known = self.state.statics.get(instance).cloned();
         match (known, call.member_epoch) {
-            (None, 0) => Ok(self.state.members.get(id).cloned().unwrap_or_default()),
+            (None, 0) => Ok((self.state.members.get(id).cloned().unwrap_or_default(), None)),
             (None, _) => Err(GroupError::UnknownMemberId),
             (Some(known), 0) => {
                 let old = &self.state.members[&known];
                 let is_in_use = old.current.epoch != STATIC_AWAY;
                 match is_in_use && old.subscription.classic.is_none() {
                     true => Err(GroupError::UnreleasedInstanceId),
-                    false => Ok(self.replace(&known, id)),
+                    false => Ok((old.clone(), Some(known))),
                 }
             }
             (Some(known), _) if *known != **id => Err(GroupError::FencedInstanceId),
             (Some(known), _) => {
                 let member = &self.state.members[&known];
                 check_epoch(member, call)?;
-                Ok(member.clone())
+                Ok((member.clone(), None))
             }
         }
     }
 
     /// A static member comes back: it takes over what it left.
-    pub(super) fn replace(&mut self, known: &Arc<str>, id: &Arc<str>) -> Member {
+    pub(super) fn replace(&mut self, known: &Arc<str>, id: &Arc<str>) {
         let old = self.state.members[known].clone();
         let target = self.state.targets.get(known).cloned().unwrap_or_default();
         self.end_member(known);
         let current = Arc::new(Current { epoch: 0, previous_epoch: 0, ..(*old.current).clone() });
-        self.push(Change::Member(Arc::clone(id), Some(Arc::clone(&old.subscription))));
+        self.push(Change::Member(Arc::clone(id), Some(old.subscription)));
         self.push(Change::TargetMember(Arc::clone(id), Some(target)));
-        self.push(Change::Current(Arc::clone(id), Some(Arc::clone(&current))));
-        Member { subscription: old.subscription, current }
+        self.push(Change::Current(Arc::clone(id), Some(current)));
     }
 
     fn end_member(&mut self, id: &Arc<str>) {
@@ -195,9 +223,9 @@ impl Draft {
         old: &Subscription,
         new: Subscription,
         around: Surroundings<'_>,
-    ) -> Result<bool, GroupError> {
+    ) -> bool {
         if new == *old && self.state.members.contains_key(id) {
-            return Ok(false);
+            return false;
         }
         let (topics_differ, regex_differs) = (new.topics != old.topics, new.regex != old.regex);
         let (gone, come) = (old.regex.clone(), new.regex.clone());
@@ -207,19 +235,14 @@ impl Draft {
                 self.drop_regex(&gone);
             }
             if let Some(come) = come.filter(|come| !self.state.regexes.contains_key(come)) {
-                if self.state.regexes.len() >= around.settings.regexes_max {
-                    return Err(GroupError::OverLimit(
-                        "the group has as many regular expressions as it may have (consumer_group_regexes_max)",
-                    ));
-                }
                 self.match_regex(come, around);
             }
         }
-        Ok(topics_differ || regex_differs)
+        topics_differ || regex_differs
     }
 
     fn drop_regex(&mut self, text: &str) {
-        if !self.state.uses_regex(text) && self.state.regexes.contains_key(text) {
+        if self.state.readers_of_regex(text) == 0 && self.state.regexes.contains_key(text) {
             self.push(Change::Regex(text.to_owned(), None));
         }
     }

@@ -316,9 +316,9 @@ impl State {
         self.owners.contains_key(&(topic, partition))
     }
 
-    /// Whether a member subscribes to that expression.
-    pub(crate) fn uses_regex(&self, text: &str) -> bool {
-        self.said.regexes.contains_key(text)
+    /// How many members subscribe to that expression.
+    pub(crate) fn readers_of_regex(&self, text: &str) -> usize {
+        self.said.regexes.get(text).copied().unwrap_or(0)
     }
 
     /// Names of all topics that members subscribe to, whether they exist or not.

@@ -388,6 +388,40 @@ fn a_group_follows_its_topics_and_expressions() {
     world.check();
 }
 
+/// A further expression was refused when the member and what it had before were in the draft already, which had to
+/// be copied from the group to be taken back: a small request at the price of all members.
+#[test]
+fn a_further_expression_is_refused_before_anything_changes() {
+    let matching = |call, regex: &str| ConsumerBeatCall {
+        topics: Some(BTreeSet::new()),
+        regex: Some(regex.to_owned()),
+        ..call
+    };
+    let mut world = World::new(&[("t", 1, 4)]);
+    world.coordinator.settings.regexes_max = 2;
+    world.beat(statically(matching(join("a"), "t.*"))).unwrap();
+    world.beat(matching(join("b"), "t.+")).unwrap();
+    world.beat(statically(stay("a", -2))).unwrap();
+    let back = statically(matching(join("new"), "t?"));
+    let before = world.state().clone();
+    for call in [matching(join("c"), "t"), matching(stay("b", 3), ".*|u")] {
+        let mut draft = Draft::of(before.clone());
+        let around = world.coordinator.surroundings(world.now, GROUP);
+        assert_eq!(draft.beat(&call, around).is_err(), call.member_id == "c");
+        assert_eq!(draft.has_changes(), call.member_id == "b", "it gives its old one up for it");
+    }
+    world.beat(matching(join("c"), "t.+")).unwrap();
+    let refused = world.beat(matching(stay("b", 3), "t"));
+    assert!(
+        matches!(refused, Err(GroupError::OverLimit(_))),
+        "c still reads its old one: {refused:?}"
+    );
+    assert_eq!(world.beat(back).unwrap().member_id, "new", "nobody else reads what a left");
+    assert_eq!(world.state().regexes.keys().collect::<Vec<_>>(), ["t.+", "t?"]);
+    assert!(world.state().statics.values().all(|id| &**id == "new"));
+    world.check();
+}
+
 #[test]
 fn who_is_silent_or_keeps_what_it_must_give_up_is_out() {
     let mut world = World::new(&[("t", 1, 2)]);
