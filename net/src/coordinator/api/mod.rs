@@ -248,6 +248,17 @@ pub enum GroupReply {
 }
 
 impl GroupRequest {
+    /// The group and the member whose sign of life it is, of those that may wait or be refused for want of room.
+    #[must_use]
+    pub fn sender(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::ConsumerBeat(call) => Some((&call.group_id, &call.member_id)),
+            Self::Join(call) => Some((&call.group_id, &call.member_id)),
+            Self::Sync(call) => Some((&call.group_id, &call.member_id)),
+            _ => None,
+        }
+    }
+
     /// The answer that refuses the whole request with `error`: for whoever finds no coordinator to
     /// ask, and for the coordinator itself.
     #[must_use]

@@ -62,6 +62,14 @@ impl ConsumerGroup {
         self.deadlines.sessions.insert(Arc::clone(id), turn.set(after, timer));
     }
 
+    /// Somebody asks for something that cannot be looked at now; a member that does so lives.
+    pub(crate) fn heard_from(&mut self, sender: &str, turn: &mut Turn<'_>) {
+        let known = self.state.members.get_key_value(sender);
+        if let Some(id) = known.map(|(id, _)| Arc::clone(id)) {
+            self.heard_of(&id, turn);
+        }
+    }
+
     fn session_timeout(&self, id: &str, turn: &Turn<'_>) -> Duration {
         let member = self.state.members.get(id);
         let classic = member.and_then(|member| member.subscription.classic.as_ref());

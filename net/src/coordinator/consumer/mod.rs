@@ -134,19 +134,12 @@ impl ConsumerGroup {
 
     /// Lets a request wait for the write; refuses it with 15 when as many wait as may.
     pub(crate) fn park(&mut self, parked: Parked, turn: &mut Turn<'_>) {
+        if let Some((_, member)) = parked.request.sender() {
+            self.heard_from(member, turn);
+        }
         if self.parked.len() >= turn.settings.writes_in_flight_max {
             let refusal = parked.request.refusal(GroupError::CoordinatorNotAvailable);
             return turn.answer(parked.ticket, refusal);
-        }
-        let sender = match &parked.request {
-            GroupRequest::ConsumerBeat(call) => Some(&call.member_id),
-            GroupRequest::Join(call) => Some(&call.member_id),
-            GroupRequest::Sync(call) => Some(&call.member_id),
-            _ => None,
-        };
-        let known = sender.and_then(|id| self.state.members.get_key_value(&**id));
-        if let Some(id) = known.map(|(id, _)| Arc::clone(id)) {
-            self.heard_of(&id, turn);
         }
         self.parked.push_back(parked);
     }

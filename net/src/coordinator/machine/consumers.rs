@@ -180,7 +180,7 @@ impl Coordinator {
         ticket: Ticket,
         out: &mut Vec<Effect>,
     ) -> Result<(), GroupError> {
-        turn!(self, now, out).may_write()?;
+        self.may_write(now, (&call.group_id, &call.member_id), out)?;
         self.find_or_begin(call)?;
         match call.member_epoch {
             0.. => self.decide_beat(now, call, ticket, out),

@@ -43,7 +43,7 @@ impl Coordinator {
         new_id: &str,
         out: &mut Vec<Effect>,
     ) -> Result<(), GroupError> {
-        turn!(self, now, out).may_write()?;
+        self.may_write(now, (&call.group_id, &call.member_id), out)?;
         if self.settings.migration == Migration::Disabled {
             return Err(GroupError::InconsistentGroupProtocol);
         }

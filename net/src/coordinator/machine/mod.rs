@@ -10,6 +10,7 @@ mod consumers;
 mod expiry;
 mod load;
 mod migration;
+mod room;
 mod timers;
 mod turns;
 
@@ -224,15 +225,6 @@ impl Coordinator {
         turn.write(records, open);
         self.groups.insert(id, group);
         Ok(())
-    }
-
-    fn has_room_for_group(&self) -> Result<(), GroupError> {
-        match self.groups.len() + self.consumers.len() < self.settings.groups_max {
-            true => Ok(()),
-            false => Err(GroupError::OverLimit(
-                "the coordinator has as many groups as it may have (consumer_groups_per_partition_max)",
-            )),
-        }
     }
 
     fn sync(&mut self, now: Now, call: &SyncCall, ticket: Ticket, out: &mut Vec<Effect>) {

@@ -163,13 +163,17 @@ impl Inner {
                 Some(Phase::Active(active)) => {
                     let is_full = state.waiting.len() >= self.config.waiting_max
                         || active.writes.bytes() >= self.config.unwritten_bytes_max;
-                    // A sign of life neither writes nor waits, and must count.
+                    // A sign of life of the classic protocol neither writes nor waits, and must count.
                     let is_refused = is_full && !matches!(request, GroupRequest::Heartbeat(_));
                     is_refused.then_some(GroupError::CoordinatorLoadInProgress)
                 }
             }
         };
         if let Some(error) = refused {
+            // One of the consumer protocol may have to write. It is refused, and counts all the same.
+            self.run(index, |coordinator, now, _, effects| {
+                coordinator.heard_from(now, &request, effects);
+            });
             return reply(refusal(&request, error));
         }
         let ticket = self.state.borrow_mut().wait(reply);
@@ -397,3 +401,6 @@ impl std::fmt::Debug for CoordinatorService {
         write!(f, "CoordinatorService({})", self.inner.rt.shard())
     }
 }
+
+#[cfg(test)]
+mod tests;

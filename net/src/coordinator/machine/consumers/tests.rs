@@ -422,6 +422,32 @@ fn a_further_expression_is_refused_before_anything_changes() {
     world.check();
 }
 
+/// The log stalls for longer than a session lasts, and everybody is told to come again. Who did was out when the log
+/// went on.
+#[test]
+fn who_asks_while_nothing_can_be_written_lives() {
+    let mut world = World::new(&[("t", 1, 2)]);
+    for member in ["a", "b"] {
+        world.beat(join(member)).unwrap();
+    }
+    world.beat(owning("a", 2, &[0, 1])).unwrap();
+    world.coordinator.settings.writes_in_flight_max = 1;
+    world.ask(GroupRequest::ConsumerBeat(ConsumerBeatCall {
+        group_id: "other".to_owned(),
+        ..join("c")
+    }));
+    for _ in 0..4 {
+        world.pass(Duration::from_secs(30));
+        let ticket = world.ask(GroupRequest::ConsumerBeat(stay("a", 2)));
+        let refused = GroupReply::ConsumerBeat(Err(GroupError::CoordinatorNotAvailable));
+        assert_eq!(world.answers.remove(&ticket), Some(refused));
+    }
+    world.settle();
+    world.pass(Duration::from_secs(1));
+    world.settle();
+    assert_eq!(world.state().members.keys().map(|id| &**id).collect::<Vec<_>>(), ["a"]);
+}
+
 #[test]
 fn who_is_silent_or_keeps_what_it_must_give_up_is_out() {
     let mut world = World::new(&[("t", 1, 2)]);
