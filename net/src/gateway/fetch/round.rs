@@ -203,38 +203,4 @@ async fn give_one(gateway: &Gateway, wish: &Wish, due: Monotonic, found: &mut [F
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::sessions::{Ask, PartitionSet, TopicKey};
-    use super::*;
-
-    fn wishes(sizes: &[u32]) -> Vec<Wanted> {
-        let mut set = PartitionSet::default();
-        for (index, bytes_max) in sizes.iter().enumerate() {
-            let ask = Ask {
-                from: Offset(0),
-                current_leader_epoch: None,
-                last_fetched_epoch: None,
-                bytes_max: *bytes_max,
-            };
-            set.put(&TopicKey::Name("t".into()), index as i32, ask);
-        }
-        let all = set.iter().map(|(_, entry)| Wanted {
-            key: entry.key,
-            ask: entry.ask,
-            id: Err(ErrorCode::NONE),
-            seen: None,
-        });
-        all.collect()
-    }
-
-    #[test]
-    fn shares_never_exceed_what_is_left_and_always_go_on() {
-        let rest = wishes(&[10, 10, 10]);
-        assert_eq!(shares(&rest, 100), [10, 10, 10]);
-        assert_eq!(shares(&rest, 25), [10, 10], "the third waits for what is left over");
-        assert_eq!(shares(&rest, 5), [5], "one is asked even if it cannot be served in full");
-        assert_eq!(shares(&rest, 0), [0, 0, 0], "the others still tell their watermarks");
-        let many = wishes(&[1; 100]);
-        assert_eq!(shares(&many, 1000).len(), RUN_MAX);
-    }
-}
+mod tests;
