@@ -2,7 +2,8 @@
 //! speak the classic protocol, to join again or to ask for what they got.
 //!
 //! A restart forgets all of them: then everybody has a whole session timeout again. While the group is being
-//! written nobody is taken out; whose time is over meanwhile is looked at when the write has ended.
+//! written, or nothing more can be, nobody is taken out; whose time is over meanwhile is looked at when that has
+//! ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,7 +33,7 @@ pub(super) struct Deadlines {
     owed: BTreeMap<(Arc<str>, Owed), TimerId>,
     /// Deadlines of members that owe partitions, each with the member epoch it is of.
     revocations: BTreeMap<Arc<str>, (TimerId, i32)>,
-    /// Deadlines that came while the group was being written, by the timer that stands for each of them
+    /// Deadlines that came while nobody could be taken out, by the timer that stands for each of them
     /// until somebody looks: all of them are looked at together when the write has ended.
     late: BTreeMap<TimerId, Timer>,
 }
@@ -52,7 +53,11 @@ impl Deadlines {
 impl ConsumerGroup {
     /// The member was heard of: its session begins anew.
     pub(crate) fn heard_of(&mut self, id: &Arc<str>, turn: &mut Turn<'_>) {
-        turn.timers.cancel(self.deadlines.sessions.remove(id));
+        let before = self.deadlines.sessions.remove(id);
+        turn.timers.cancel(before);
+        if let Some(before) = before {
+            self.deadlines.late.remove(&before);
+        }
         #[cfg(feature = "planted-bugs")]
         if turn.settings.planted.stuck_rebalance {
             return;
@@ -140,14 +145,15 @@ impl ConsumerGroup {
         }
     }
 
-    /// Whether the member whose deadline has come is to go. While the group is being written, the
-    /// deadline is kept ([`Self::late_members`]), and comes again a little later in any case.
+    /// Whether the member whose deadline has come is to go. While the group is being written, or nothing more
+    /// can be, the deadline is kept ([`Self::late_members`]), and comes again a little later in any case: a
+    /// member that owes partitions is not let off because it is heard of meanwhile.
     pub(crate) fn is_overdue(&mut self, timer: &Timer, turn: &mut Turn<'_>) -> bool {
         let fired = self.timer_of(timer);
         if let Some(fired) = fired {
             self.deadlines.late.remove(&fired);
         }
-        if self.is_busy {
+        if self.is_busy || turn.may_write().is_err() {
             self.look_again(timer, turn);
             return false;
         }
@@ -209,7 +215,7 @@ impl ConsumerGroup {
         }
     }
 
-    /// Who was due while the group was being written, and has not been heard of since.
+    /// Who was due while nobody could be taken out, and has not been heard of since.
     pub(crate) fn late_members(&mut self, turn: &mut Turn<'_>) -> BTreeSet<Arc<str>> {
         let mut overdue = BTreeSet::new();
         for (id, timer) in std::mem::take(&mut self.deadlines.late) {

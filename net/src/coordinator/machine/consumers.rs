@@ -467,9 +467,6 @@ impl Coordinator {
         for member in late {
             group.try_again(member, &mut turn);
         }
-        if turn.may_write().is_err() {
-            return;
-        }
         let members = late.len();
         tracing::info!(group = %id, first = ?late.first(), members, "members are late and are taken out");
         if let Err(error) = self.take_out(now, id, late, None, out) {
