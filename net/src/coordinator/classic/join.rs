@@ -177,9 +177,7 @@ impl ClassicGroup {
     /// Nobody came back with a member id that was given out.
     pub(crate) fn pending_expired(&mut self, id: &str, turn: &mut Turn<'_>) {
         self.pending.remove(id);
-        if self.state == State::PreparingRebalance && self.all_joined() {
-            self.complete_join(turn);
-        }
+        self.maybe_complete_join(turn);
     }
 
     /// The answer to a member of the current generation.

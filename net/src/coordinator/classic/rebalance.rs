@@ -1,10 +1,14 @@
 //! From one generation to the next: waiting for the members, and telling them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::api::GroupError;
 use super::super::machine::{GroupWrite, OpenWrite, Timer, Turn};
 use super::{ClassicGroup, InitialDelay, State};
+
+/// Between two looks whether somebody has joined.
+const WAITS_ON_MIN: Duration = Duration::from_secs(1);
 
 impl ClassicGroup {
     /// Something changed: begins a rebalance, or sees whether the one being prepared is complete.
@@ -38,7 +42,7 @@ impl ClassicGroup {
         self.set_join_timer(after, turn);
     }
 
-    fn set_join_timer(&mut self, after: std::time::Duration, turn: &mut Turn<'_>) {
+    fn set_join_timer(&mut self, after: Duration, turn: &mut Turn<'_>) {
         turn.timers.cancel(self.join_timer.take());
         self.join_timer = Some(turn.set(after, Timer::Join { group: Arc::clone(&self.id) }));
     }
@@ -72,13 +76,20 @@ impl ClassicGroup {
         }
     }
 
+    /// Nobody has joined. Waits for at least a moment, whatever the members say: a time of none would be over at
+    /// once, again and again.
+    fn wait_on(&mut self, turn: &mut Turn<'_>) {
+        tracing::info!(group = %self.id, "no member joined: the rebalance waits on");
+        let after = self.rebalance_timeout().max(WAITS_ON_MIN);
+        self.set_join_timer(after, turn);
+    }
+
     /// Begins the next generation with those who joined.
     pub(super) fn complete_join(&mut self, turn: &mut Turn<'_>) {
         turn.timers.cancel(self.join_timer.take());
         self.remove_absent(turn);
         if !self.has_joined_leader() && !self.members.is_empty() {
-            tracing::info!(group = %self.id, "no member joined: the rebalance waits on");
-            return self.await_joins(turn);
+            return self.wait_on(turn);
         }
         self.generation = self.generation.wrapping_add(1).max(0);
         if self.members.is_empty() {
@@ -176,8 +187,7 @@ impl ClassicGroup {
             State::Stable | State::CompletingRebalance => {
                 self.prepare_rebalance("a member was not heard of", turn);
             }
-            State::PreparingRebalance if self.all_joined() => self.complete_join(turn),
-            State::PreparingRebalance | State::Empty => {}
+            State::PreparingRebalance | State::Empty => self.maybe_complete_join(turn),
         }
     }
 }

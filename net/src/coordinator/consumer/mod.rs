@@ -90,8 +90,8 @@ pub(crate) struct Decided {
     pub(crate) changes: Vec<Change>,
     /// The member whose request it was.
     pub(crate) member: Option<Arc<str>>,
-    /// Version of the metadata that it was decided with.
-    pub(crate) version: u64,
+    /// Version of the metadata that it was held against, if it was.
+    pub(crate) version: Option<u64>,
     pub(crate) then: Then,
 }
 
@@ -173,7 +173,7 @@ impl ConsumerGroup {
         }
         #[cfg(test)]
         assert!(self.state == self.draft, "the log and the draft say the same");
-        self.checked = Some(decided.version);
+        self.checked = decided.version.or(self.checked);
         for change in &decided.changes {
             if let Change::Member(id, None) = change
                 && !self.state.members.contains_key(id)
@@ -191,14 +191,19 @@ impl ConsumerGroup {
 
     /// A decision is not written: the state is what it was, and whoever was to be taken out is
     /// looked at again.
-    pub(crate) fn not_written(&mut self, member: Option<&Arc<str>>, turn: &mut Turn<'_>) {
+    pub(crate) fn not_written(&mut self, decided: &Decided, turn: &mut Turn<'_>) {
         self.draft = self.state.clone();
-        let Some(member) = member else { return };
-        if self.state.members.contains_key(member) && !self.deadlines.sessions.contains_key(member)
-        {
-            self.try_again(member, turn);
+        let leaving = decided.changes.iter().filter_map(|change| match change {
+            Change::Member(id, None) => Some(id),
+            _ => None,
+        });
+        for member in leaving.chain(&decided.member) {
+            let is_watched = self.deadlines.sessions.contains_key(member);
+            if self.state.members.contains_key(member) && !is_watched {
+                self.try_again(member, turn);
+            }
+            self.watch_revocation(member, turn);
         }
-        self.watch_revocation(member, turn);
     }
 
     /// Serves from now on: every member has its session timeout to be heard of.

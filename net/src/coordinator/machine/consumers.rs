@@ -35,6 +35,8 @@ pub(super) struct Decision {
     changes: Vec<Change>,
     /// The member whose request it is.
     member: Option<Arc<str>>,
+    /// It holds the topics of the cluster against the group's.
+    has_looked: bool,
     /// Records after those of the changes.
     more: Vec<Record>,
     then: Then,
@@ -50,7 +52,16 @@ impl Decision {
     ) -> Self {
         let (draft, changes) = draft.finish();
         let (more, then) = (Vec::new(), Then::Nothing);
-        Self { draft: Some(draft), changes, member, more, then, answer }
+        Self { draft: Some(draft), changes, member, has_looked: true, more, then, answer }
+    }
+
+    /// Members go: what the topics have become is for those that stay to ask.
+    fn of_leave(
+        draft: Draft,
+        member: Option<Arc<str>>,
+        answer: Option<(Ticket, GroupReply)>,
+    ) -> Self {
+        Self { has_looked: false, ..Self::of(draft, member, answer) }
     }
 
     /// With this to follow.
@@ -73,7 +84,7 @@ impl Decision {
         let more = vec![classic.whole_record().map_err(|_| GroupError::InvalidGroupId)?];
         let changes = state.tombstones();
         let then = Then::Classic(Box::new(classic), reason);
-        Ok(Self { draft: None, changes, member, more, then, answer })
+        Ok(Self { draft: None, changes, member, has_looked: false, more, then, answer })
     }
 }
 
@@ -238,7 +249,7 @@ impl Coordinator {
         }
         let mut draft = group.begin();
         draft.leave_for_a_while(&member);
-        let decision = Decision::of(draft, Some(member), Some((ticket, reply)));
+        let decision = Decision::of_leave(draft, Some(member), Some((ticket, reply)));
         self.write_decision(now, &call.group_id, decision, out)
     }
 
@@ -271,7 +282,7 @@ impl Coordinator {
         let group = self.consumers.get_mut(id).expect("the caller found it");
         let mut draft = group.begin();
         draft.fence(leaving, self.surroundings(now, id));
-        self.write_decision(now, id, Decision::of(draft, member, answer), out)
+        self.write_decision(now, id, Decision::of_leave(draft, member, answer), out)
     }
 
     pub(super) fn surroundings(&self, now: Now, id: &str) -> Surroundings<'_> {
@@ -313,7 +324,7 @@ impl Coordinator {
             group: Arc::clone(&found.id),
             changes: decision.changes,
             member: decision.member,
-            version: self.topics_version,
+            version: decision.has_looked.then_some(self.topics_version),
             then: decision.then,
         };
         let mut turn = turn!(self, now, out);
@@ -366,7 +377,7 @@ impl Coordinator {
             Err(error) => {
                 let goes_back = matches!(decided.then, Then::Classic(..));
                 group.is_too_large_to_go_back |= goes_back && error == WriteError::TooLarge;
-                group.not_written(decided.member.as_ref(), &mut turn);
+                group.not_written(&decided, &mut turn);
             }
         }
         let late = group.late_members(&mut turn);

@@ -111,6 +111,7 @@ impl Coordinator {
         let group = &self.consumers[&*call.group_id];
         let after: &State = draft.state();
         let is_last = join.replaced.is_some()
+            && !group.is_too_large_to_go_back
             && group.state.classic_count() + 1 == group.state.members.len()
             && after.classic_count() == after.members.len()
             && self.settings.migration.downgrades()

@@ -318,6 +318,30 @@ fn a_static_member_that_went_for_a_while_finds_its_share_again() {
     world.check();
 }
 
+/// Who goes does not ask what has become of the topics. Its going counted as a look at them all the same, and what
+/// was new was read by nobody until something else changed.
+#[test]
+fn topics_that_change_before_a_member_goes_are_found_by_those_that_come_or_stay() {
+    let mut world = World::new(&[("t", 1, 2)]);
+    world.beat(statically(join("a"))).unwrap();
+    world.take_topics(&[("t", 1, 4)]);
+    world.beat(statically(stay("a", -2))).unwrap();
+    let back = world.beat(statically(join("b"))).unwrap();
+    assert_eq!(back.assignment, Some(partitions(&[0, 1, 2, 3])));
+
+    let mut world = World::new(&[("t", 1, 1)]);
+    for member in ["a", "b"] {
+        let regex = Some("t.*".to_owned());
+        world.beat(ConsumerBeatCall { topics: None, regex, ..join(member) }).unwrap();
+    }
+    world.take_topics(&[("t", 1, 1), ("to", 2, 1)]);
+    world.beat(stay("b", -1)).unwrap();
+    let epoch = world.state().members["a"].current.epoch;
+    let told = world.beat(stay("a", epoch)).unwrap();
+    assert_eq!(told.assignment.map(|share| share.len()), Some(2));
+    world.check();
+}
+
 #[test]
 fn requests_that_make_no_sense_are_refused_before_any_group_is_made() {
     let mut world = World::new(&[("t", 1, 2)]);

@@ -202,3 +202,21 @@ fn a_full_group_lets_its_static_members_come_back() {
     let ticket = world.send(GroupRequest::Join(static_join("b")));
     assert_eq!(world.joined(ticket).generation_id, 1);
 }
+
+/// A static member that gives itself no time to join is waited for all the same, now and then: its time was over at once,
+/// it stayed for it is static, and its time began anew, at the same moment, for ever.
+#[test]
+fn who_has_no_time_to_join_is_waited_for_until_its_session_ends() {
+    let mut world = World::new();
+    let hasty = JoinCall { rebalance_timeout_ms: 0, ..static_join("a") };
+    let [a, b] = [hasty, static_join("b")].map(|call| world.send(GroupRequest::Join(call)));
+    world.advance(2 * DELAY_MS);
+    let joined = [a, b].map(|ticket| world.joined(ticket));
+    world.settle(&joined);
+    world.ask(leave(&[("", Some("b"))]));
+    assert_eq!(world.state(), "PreparingRebalance");
+    for _ in 0..20 {
+        world.advance(10_000);
+    }
+    assert_eq!(world.state(), "Empty");
+}

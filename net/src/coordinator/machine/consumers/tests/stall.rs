@@ -51,3 +51,49 @@ fn who_owes_partitions_longer_than_it_may_is_out_after_a_stall() {
         assert_eq!(left, ["b"], "{writes}");
     }
 }
+
+/// Two who are late are taken out by one write, and it fails. Whoever was heard of meanwhile was never held to it
+/// again.
+#[test]
+fn those_whose_removal_is_not_written_are_held_to_what_they_owe() {
+    let mut world = World::new(&[("t", 1, 6)]);
+    let topic = TopicId([1; 16]);
+    let held = |world: &World, member: &str| -> Vec<i32> {
+        let held = world.state().members[member].current.held();
+        held.get(&topic).into_iter().flatten().copied().collect()
+    };
+    let epoch = |world: &World, member: &str| world.state().members[member].current.epoch;
+    world.beat(join("a")).unwrap();
+    world.beat(join("b")).unwrap();
+    let told = world.beat(stay("a", epoch(&world, "a"))).unwrap().assignment.unwrap();
+    let gives = ConsumerBeatCall { owned: Some(told), ..stay("a", epoch(&world, "a")) };
+    world.beat(gives).unwrap();
+    world.beat(stay("b", epoch(&world, "b"))).unwrap();
+    world.beat(join("c")).unwrap();
+    for member in ["a", "b"] {
+        world.beat(owning(member, epoch(&world, member), &held(&world, member))).unwrap();
+        assert!(world.state().owes_revocation(member), "{member}");
+    }
+    // The group is being written when both are late.
+    world.ask(GroupRequest::ConsumerBeat(join("d")));
+    for _ in 0..3 {
+        world.pass(Duration::from_secs(25));
+        for member in ["a", "b", "c"] {
+            world.ask(GroupRequest::ConsumerBeat(stay(member, epoch(&world, member))));
+        }
+    }
+    assert!(world.settle_one(Ok(())));
+    for member in ["a", "b"] {
+        world.ask(GroupRequest::ConsumerBeat(stay(member, epoch(&world, member))));
+    }
+    while world.settle_one(Err(WriteError::NotAvailable)) {}
+    for _ in 0..3 {
+        world.pass(Duration::from_secs(25));
+        for member in ["a", "b", "c", "d"] {
+            if world.state().members.contains_key(member) {
+                let _ = world.beat(stay(member, epoch(&world, member)));
+            }
+        }
+    }
+    assert_eq!(world.state().members.keys().map(|id| &**id).collect::<Vec<_>>(), ["c", "d"]);
+}
