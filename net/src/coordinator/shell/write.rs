@@ -102,7 +102,7 @@ impl Inner {
             };
             let Some(taken) = taken else { return };
             let ids: Vec<WriteId> = taken.iter().map(|(id, _)| *id).collect();
-            let outcome = self.append(id, taken).await;
+            let outcome = self.append((index, turn), id, taken).await;
             if self.state.borrow_mut().seat(index, turn).is_none() {
                 return;
             }
@@ -117,7 +117,12 @@ impl Inner {
         }
     }
 
-    async fn append(&self, id: PartitionId, decisions: Vec<(WriteId, Vec<Record>)>) -> Outcome {
+    async fn append(
+        &self,
+        (index, turn): (PartitionIndex, u64),
+        id: PartitionId,
+        decisions: Vec<(WriteId, Vec<Record>)>,
+    ) -> Outcome {
         let batch = encode(&decisions, self.rt.wall_ms());
         drop(decisions);
         if batch.len() > self.config.batch_bytes_max {
@@ -135,6 +140,10 @@ impl Inner {
         let Ok(mut memory) = self.rt.arena().alloc_when_free(batch.len()).await else {
             return Outcome::Known(Err(WriteError::NotAvailable));
         };
+        // Memory may have come late, and another seat has loaded the log by now.
+        if self.state.borrow_mut().seat(index, turn).is_none() {
+            return Outcome::Unknown;
+        }
         memory[..batch.len()].copy_from_slice(&batch);
         let call = AppendCall { id, info, acks: Acks::All, timeout_ms: APPEND_TIMEOUT_MS };
         let loan = memory.freeze().slice(0..batch.len()).lend();
