@@ -14,6 +14,13 @@ use crate::log::tail::Tail;
 use crate::rt::Errno;
 use crate::types::{LeaderEpoch, Offset, PartitionId};
 
+/// Which try to remove a deleted partition's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Try {
+    First,
+    Again,
+}
+
 impl Store {
     /// Creates a partition in its first leader epoch.
     ///
@@ -57,7 +64,10 @@ impl Store {
         let position = inner.journal.pushed_end();
         inner.room.notify_all();
         inner.wait_until_idle(id).await;
-        inner.remove_deleted(Deletion { id, position }).await.map_err(StoreError::Fenced)
+        inner
+            .remove_deleted(Deletion { id, position }, Try::First)
+            .await
+            .map_err(StoreError::Fenced)
     }
 
     /// Takes over what the topic's configuration says now.
@@ -270,8 +280,11 @@ impl Inner {
     }
 
     /// Removes the files of a deleted partition; what cannot be removed is noted, to be tried again.
-    async fn remove_deleted(&self, deletion: Deletion) -> Result<(), Errno> {
-        let removed = self.remove_tree(&partition_dir(&self.data_dir, deletion.id)).await;
+    async fn remove_deleted(&self, deletion: Deletion, which: Try) -> Result<(), Errno> {
+        let removed = self.remove_tree(&partition_dir(&self.data_dir, deletion.id), which).await;
+        if removed.is_ok() {
+            self.unsynced_removals.borrow_mut().remove(&deletion.id);
+        }
         let next = if removed.is_ok() { &self.settling } else { &self.unremoved };
         next.borrow_mut().push(deletion);
         removed
@@ -281,15 +294,17 @@ impl Inner {
     pub(super) async fn remove_again(&self) {
         for deletion in self.unremoved.take() {
             let id = deletion.id;
-            if let Err(errno) = self.remove_deleted(deletion).await {
+            if let Err(errno) = self.remove_deleted(deletion, Try::Again).await {
                 tracing::warn!(%id, %errno, "files of a deleted partition stay for now");
             }
         }
     }
 
-    async fn remove_tree(&self, dir: &std::path::Path) -> Result<(), Errno> {
+    async fn remove_tree(&self, dir: &std::path::Path, which: Try) -> Result<(), Errno> {
         let names = match self.rt.list_dir(dir).await {
-            Err(Errno::ENOENT) => return Ok(()),
+            Err(Errno::ENOENT) if which == Try::First => return Ok(()),
+            // An earlier try may have removed it, and not have got to the sync.
+            Err(Errno::ENOENT) => Vec::new(),
             listed => listed?,
         };
         for entry in names {

@@ -386,7 +386,7 @@ impl Inner {
     /// Everything is in segments, or in the journal as the one CARRY that the state names; no file is
     /// left that the next start must look for.
     fn is_settled(&self) -> bool {
-        if !self.removals.borrow().is_empty() {
+        if !self.removals.borrow().is_empty() || !self.unsynced_removals.borrow().is_empty() {
             return false;
         }
         let slots = self.slots.borrow();

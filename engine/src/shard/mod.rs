@@ -120,6 +120,8 @@ pub(crate) struct Inner {
     unremoved: RefCell<Vec<Deletion>>,
     /// Segments that left their log and whose files are still there.
     removals: RefCell<BTreeSet<removal::Removal>>,
+    /// Partitions of which segment files were removed since their directory was last synced for it.
+    unsynced_removals: RefCell<BTreeSet<PartitionId>>,
     removals_news: Event,
     closing: Cell<bool>,
     stopped: Cell<bool>,
@@ -217,6 +219,7 @@ impl Store {
             settling: RefCell::default(),
             unremoved: RefCell::default(),
             removals: RefCell::default(),
+            unsynced_removals: RefCell::default(),
             removals_news: Event::new(),
             closing: Cell::new(false),
             stopped: Cell::new(false),

@@ -5,7 +5,6 @@
 //! cannot be removed is tried again later; a stop that leaves some is not a clean one, so that the next
 //! start looks for them.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -94,20 +93,24 @@ impl Inner {
     pub(super) async fn remove_all_now(&self) -> bool {
         let waiting = self.removals.borrow().clone();
         let any = !waiting.is_empty();
-        let dirs: BTreeSet<PartitionId> = waiting.iter().map(|removal| removal.id).collect();
         for removal in waiting {
             self.remove(removal).await;
         }
-        for id in dirs {
-            // A power cut may bring the names back otherwise, and nobody looks after a clean stop.
-            let synced = self.sync_dir(&partition_dir(&self.data_dir, id)).await;
-            if let Err(errno) = synced
-                && errno != Errno::ENOENT
-            {
-                tracing::warn!(%id, %errno, "removed segment files may come back");
+        self.sync_removals().await;
+        any
+    }
+
+    /// A power cut may bring names back otherwise, and nobody looks after a clean stop.
+    async fn sync_removals(&self) {
+        for id in self.unsynced_removals.take() {
+            match self.sync_dir(&partition_dir(&self.data_dir, id)).await {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(errno) => {
+                    tracing::warn!(%id, %errno, "removed segment files may come back");
+                    self.unsynced_removals.borrow_mut().insert(id);
+                }
             }
         }
-        any
     }
 
     async fn remove(&self, removal: Removal) {
@@ -132,7 +135,8 @@ impl Inner {
         let dir = partition_dir(&self.data_dir, id);
         for file in [log_file_name(segment), side_file_name(segment)] {
             match self.rt.unlink(&dir.join(file)).await {
-                Ok(()) | Err(Errno::ENOENT) => {}
+                Ok(()) => drop(self.unsynced_removals.borrow_mut().insert(id)),
+                Err(Errno::ENOENT) => {}
                 Err(errno) => return Err(errno),
             }
         }

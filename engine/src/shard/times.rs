@@ -65,7 +65,10 @@ impl Store {
                 Err(ReadError::OutOfRange { .. }) => continue,
                 plan => plan?,
             };
-            let batches = self.inner.read(&plan).await?;
+            let batches = match self.inner.read(&plan).await {
+                Err(ReadError::OutOfRange { .. }) => continue,
+                batches => batches?,
+            };
             let found = each_batch(&batches.views, |batch| {
                 self.first_at_or_after(&batch, timestamp, log_start)
             });
@@ -108,6 +111,8 @@ impl Store {
         while let Some(batches) = self.read_on(id, &mut from, upto).await? {
             each_batch(&batches.views, |batch| {
                 let of_batch = match batch.base_offset() < log_start {
+                    // What compaction took all records of keeps its timestamp.
+                    _ if batch.count() == 0 => -1,
                     true => self.newest_from(&batch, log_start),
                     false => batch.max_timestamp(),
                 };

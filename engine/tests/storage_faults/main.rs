@@ -8,9 +8,11 @@
 )]
 
 mod bench;
+mod compacting;
 mod full_disk;
 mod memory;
 mod metadata;
+mod names;
 mod reads;
 mod removal;
 mod rolling;

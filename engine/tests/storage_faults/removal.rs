@@ -3,21 +3,20 @@
 
 use std::time::Duration;
 
-use engine::log::compaction::dirt::CompactionSettings;
 use engine::log::retention::Retention;
 use engine::rt::Errno;
 use engine::rt::sim::{Effect as Fault, OpKind, Rule};
-use engine::shard::{Effect, Pace, PartitionSettings, Store};
+use engine::shard::{Effect, PartitionSettings, Store};
 use engine::types::{LeaderEpoch, Offset};
 
 use crate::bench::*;
 
-fn settled(store: &Store) -> bool {
+pub fn settled(store: &Store) -> bool {
     store.take_effects().contains(&Effect::DeletionSettled(id(1)))
 }
 
 /// Checkpoints, and enough of another partition in between to leave every old journal file.
-async fn turn_the_journal_over(rt: &engine::rt::Rt, store: &Store, from: i32) {
+pub async fn turn_the_journal_over(rt: &engine::rt::Rt, store: &Store, from: i32) {
     for sequence in from..from + 600 {
         append(rt, store, 2, sequence, 3000).await;
         if sequence % 100 == 99 {
@@ -126,7 +125,7 @@ fn keeping(bytes_max: u64) -> PartitionSettings {
 }
 
 /// Base offsets of the segments of partition 1 that have files.
-fn bases(bench: &Bench) -> Vec<i64> {
+pub fn bases(bench: &Bench) -> Vec<i64> {
     let paths = bench.files(&format!("{}/0/", id(1).topic));
     let names = paths.iter().map(|path| path.file_name().unwrap().to_string_lossy());
     names.map(|name| name[..20].parse().unwrap()).collect()
@@ -228,7 +227,7 @@ fn a_clean_stop_leaves_no_file_that_no_segment_has() {
 
 /// DeleteRecords up to the log's end, and then a batch that no longer fits: what was the active segment lies
 /// wholly below the log start.
-async fn leave_dead_segment(rt: &engine::rt::Rt, store: &Store) {
+pub async fn leave_dead_segment(rt: &engine::rt::Rt, store: &Store) {
     for sequence in 0..10 {
         append(rt, store, 1, sequence, 5000).await;
     }
@@ -281,64 +280,6 @@ fn an_active_segment_below_the_log_start_goes_with_its_age() {
         store.close().await.unwrap();
     });
     assert_eq!(bases(&bench), Vec::<i64>::new());
-}
-
-/// A round whose first group was such a segment could read nothing of it and ended there, and so did every round
-/// after it.
-#[test]
-fn a_segment_below_the_log_start_does_not_stop_compaction() {
-    let mut bench = Bench::new(78);
-    bench.life(|rt| async move {
-        let store = fresh(&rt, 1).await;
-        let compaction = Some(CompactionSettings::default());
-        store.update_settings(id(1), PartitionSettings { compaction, ..settings() }).unwrap();
-        leave_dead_segment(&rt, &store).await;
-        append(&rt, &store, 1, 11, 100 << 10).await;
-        let pace = Pace { keys_bytes_max: 1 << 20, bytes_per_second_max: u64::MAX };
-        let done = store.compact(id(1), Offset(12), 0, &pace).await.unwrap().unwrap();
-        assert_eq!((done.cleaned_to, done.replaced), (Offset(11), 1));
-        rt.sleep(Duration::from_secs(61)).await;
-    });
-    let mut left = bases(&bench);
-    left.dedup();
-    assert_eq!(left, [10, 11]);
-}
-
-/// The flush that makes a removal durable fails, or that of a sidecar which was written anew: it was asked for
-/// once more later, had nothing to do then, and proved nothing.
-#[test]
-fn a_failed_flush_is_final_beside_the_log_too() {
-    for what in ["a deletion", "a clean stop", "a sidecar"] {
-        let mut bench = Bench::new(79);
-        bench.life(|rt| async move {
-            let store = fresh(&rt, 1).await;
-            for sequence in 0..60 {
-                append(&rt, &store, 1, sequence, 5000).await;
-            }
-            store.close().await.unwrap();
-        });
-        for side in bench.files(".side") {
-            bench.world.flip_bit(bench.node, &side, 120, 0);
-        }
-        bench.world.add_rule(Rule::new(OpKind::Sync, Fault::Fail(Errno::EIO)).path("/topics"));
-        bench.life(move |rt| async move {
-            let (store, _) = open(&rt).await.unwrap();
-            match what {
-                "a deletion" => {
-                    store.delete_partition(id(1)).await.expect_err("its name may come back");
-                }
-                "a clean stop" => {
-                    store.delete_records(id(1), Offset(40)).await.unwrap();
-                    store.close().await.expect_err("names may come back");
-                }
-                _ => {
-                    let found = store.offset_for_timestamp(id(1), 10, Offset(60)).await;
-                    found.expect_err("it is not durable");
-                }
-            }
-            assert_eq!(store.fenced(), Some(Errno::EIO), "{what}");
-        });
-    }
 }
 
 /// The directory of a topic goes with its last partition that has files. Another one was about to make

@@ -93,11 +93,12 @@ impl Round {
         Ok(Some(done))
     }
 
-    /// Whether the round still has what it works on.
+    /// Whether the round still has what it works on, and its topic is still compacted.
     fn is_wanted(&self) -> bool {
         let same = || {
             let slots = self.inner.slots.borrow();
-            slots.get(&self.id).is_some_and(|slot| slot.birth == self.birth)
+            let slot = slots.get(&self.id).filter(|slot| slot.birth == self.birth);
+            slot.is_some_and(|slot| slot.log.settings.compaction.is_some())
         };
         !self.inner.closing.get() && self.inner.journal.fenced().is_none() && same()
     }

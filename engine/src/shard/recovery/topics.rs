@@ -1,7 +1,7 @@
 //! The directories of partitions, when the new journals are complete: what was deleted goes, what
 //! metadata does not know is kept in `orphans/`, files that no partition lists any more are removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{Fate, Recovery, RecoveryReport, Share};
@@ -24,15 +24,19 @@ impl Recovery<'_> {
             .flat_map(|share| &share.partitions)
             .map(|partition| (partition.state.id, &partition.state))
             .collect();
+        let mut changed = BTreeSet::new();
         for (id, dir) in self.partition_dirs().await? {
             match (self.fate)(id) {
                 Fate::Known(_) => {
                     if let (Some(state), false) = (states.get(&id), report.clean) {
+                        let before = report.strays;
                         self.remove_strays(&dir, state, report).await?;
+                        changed.extend((report.strays > before).then_some(dir));
                     }
                 }
                 Fate::Deleted => {
                     self.remove_dir(&dir).await?;
+                    changed.extend(dir.ancestors().skip(1).take(2).map(Path::to_owned));
                     if !report.deleted.contains(&id) {
                         report.deleted.push(id);
                     }
@@ -41,6 +45,19 @@ impl Recovery<'_> {
                     self.move_to_orphans(id, &dir).await?;
                     report.orphans.push(id);
                 }
+            }
+        }
+        self.sync_removals(changed).await
+    }
+
+    /// Nobody looks for what was removed here any more, so no power cut may bring it back: the topic of a deleted
+    /// partition is forgotten next, and a clean stop may follow.
+    async fn sync_removals(&self, changed: BTreeSet<PathBuf>) -> Result<(), StartError> {
+        for dir in changed {
+            match self.rt.sync_dir(&dir).await {
+                // It went with what was in it.
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(StartError::io(&dir)(errno)),
             }
         }
         Ok(())
